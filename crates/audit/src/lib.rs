@@ -1,0 +1,1 @@
+//! Replays the log into an eventstore-style SQL log and the current-state table.

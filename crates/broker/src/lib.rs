@@ -1,0 +1,1 @@
+//! Finds or installs nats-server, writes its configuration, runs it as a child.

@@ -1,0 +1,1 @@
+//! What may be asked, what then follows, and how it is written down: pure.

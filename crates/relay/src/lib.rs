@@ -1,0 +1,1 @@
+//! Decides commands, appends events, keeps and erases ciphertexts, lets time pass. Can read no code.

@@ -1,0 +1,1 @@
+//! Locks a code to one agent's key with HPKE, and opens it.

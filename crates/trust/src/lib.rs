@@ -1,0 +1,1 @@
+//! Who said it: identity keys, the roster, signed statements and their verification.
