@@ -1,1 +1,28 @@
-//! What may be asked, what then follows, and how it is written down: pure.
+//! What may be asked, what then follows, and how it is written down: pure, without I/O, clock or dice.
+
+pub mod codec;
+mod command;
+mod digest;
+mod event;
+mod filter;
+mod id;
+mod reason;
+mod request;
+mod secret;
+mod sender;
+mod shape;
+mod statement;
+mod time;
+
+pub use command::Command;
+pub use digest::{Digest, DigestError};
+pub use event::{Event, EventType, Recorded, Version};
+pub use filter::{Channel, Channels, ContentPattern, Filter, FilterError, Purpose, Wanted};
+pub use id::{Actor, EventId, IdError, KeyId, MemberId, OwnerId, RequestId, RequestKey, Role};
+pub use reason::{Reason, ReasonError, visible};
+pub use request::{Approval, Asked, CLOCK_SKEW_MAX, Capture, End, Open, Rejection, State};
+pub use secret::{Code, NoCode, SealedCode};
+pub use sender::{Address, Number, RegistrableDomain, Sender, SenderId, SenderPattern};
+pub use shape::{Alphabet, CodeShape, ShapeError};
+pub use statement::{SignedStatement, pre_authentication_encoding};
+pub use time::{TimeError, Timestamp, Ttl};
