@@ -1,0 +1,211 @@
+//! A request as its statements prove it: each verified, and each bound to the one before.
+
+use agent_otp_domain::{Actor, Digest, Event, EventType, Recorded, RequestKey, SignedStatement, Timestamp};
+
+use crate::{Book, Cancel, Capture, Consume, Decision, Request, Statement, Untrusted, Verdict};
+
+/// What the events of one request say, as far as their statements prove it.
+#[derive(Debug, Clone)]
+pub struct VerifiedRequest {
+    /// Which request.
+    pub key: RequestKey,
+    /// The request statement's digest.
+    pub digest: Digest,
+    /// What the agent asked.
+    pub request: Request,
+    /// The approval, with its digest.
+    pub approval: Option<(Digest, Decision)>,
+    /// The capture, with its digest.
+    pub capture: Option<(Digest, Capture)>,
+    /// How it ended. Only `expired` rests on the relay's word, and on the reader's clock.
+    pub end: Option<EventType>,
+    /// The last event's version.
+    pub version: u64,
+    /// When the last event was recorded, by the relay's clock.
+    pub changed_at: Timestamp,
+}
+
+impl VerifiedRequest {
+    /// Verifies a request's events from the first on.
+    ///
+    /// # Errors
+    ///
+    /// [`Untrusted`] at the first event that is not believed; `RosterUnknown` and `UnknownKey` may mean only that
+    /// `book` lacks a roster.
+    pub fn verify(events: &[Recorded], book: &Book) -> Result<Self, Untrusted> {
+        let (first, rest) = events.split_first().ok_or(Untrusted::History { version: 0 })?;
+        rest.iter().try_fold(Self::begin(first, book)?, |verified, recorded| verified.then(recorded, book))
+    }
+
+    fn begin(recorded: &Recorded, book: &Book) -> Result<Self, Untrusted> {
+        let Event::Requested { statement, expires_at } = &recorded.event else {
+            return Err(Untrusted::History { version: recorded.version.0 });
+        };
+        if recorded.version.0 != 1 {
+            return Err(Untrusted::History { version: recorded.version.0 });
+        }
+        let request = Request::verify(statement, book)?;
+        if request.expires_at != *expires_at {
+            return Err(Untrusted::EventDiffers);
+        }
+        let key = request.heading.key();
+        if key != recorded.key() {
+            return Err(Untrusted::Elsewhere { what: "request" });
+        }
+        is_said_by(recorded, &request, book)?;
+        Ok(Self {
+            key,
+            digest: statement.digest(),
+            request,
+            approval: None,
+            capture: None,
+            end: None,
+            version: 1,
+            changed_at: recorded.time,
+        })
+    }
+
+    /// Verifies the event that comes next.
+    ///
+    /// # Errors
+    ///
+    /// [`Untrusted`] if it is not believed.
+    pub fn then(mut self, recorded: &Recorded, book: &Book) -> Result<Self, Untrusted> {
+        if recorded.key() != self.key {
+            return Err(Untrusted::Elsewhere { what: "request" });
+        }
+        if recorded.version.0 != self.version.saturating_add(1) || self.end.is_some() {
+            return Err(Untrusted::History { version: recorded.version.0 });
+        }
+        match &recorded.event {
+            Event::Requested { .. } => return Err(Untrusted::History { version: recorded.version.0 }),
+            Event::Approved { statement, expires_at, capturers } => {
+                if self.approval.is_some() {
+                    return Err(Untrusted::History { version: recorded.version.0 });
+                }
+                let decision = self.decision(statement, recorded, book)?;
+                let Verdict::Approve { capturers: named, .. } = &decision.verdict else {
+                    return Err(Untrusted::EventDiffers);
+                };
+                if named != capturers || decision.expires_at != *expires_at {
+                    return Err(Untrusted::EventDiffers);
+                }
+                self.approval = Some((statement.digest(), decision));
+            }
+            Event::Captured { statement, sealed } => {
+                if self.capture.is_some() {
+                    return Err(Untrusted::History { version: recorded.version.0 });
+                }
+                let capture = self.bind_capture(Capture::verify(statement, book)?)?;
+                if capture.sealed != *sealed {
+                    return Err(Untrusted::EventDiffers);
+                }
+                is_said_by(recorded, &capture, book)?;
+                self.capture = Some((statement.digest(), capture));
+            }
+            Event::Consumed { statement, claim } => {
+                let consume = self.bind_consume(Consume::verify(statement, book)?)?;
+                if consume.claim != *claim {
+                    return Err(Untrusted::EventDiffers);
+                }
+                is_said_by(recorded, &consume, book)?;
+                self.end = Some(EventType::Consumed);
+            }
+            Event::Denied { statement } => {
+                let decision = self.decision(statement, recorded, book)?;
+                if decision.verdict != (Verdict::Deny {}) {
+                    return Err(Untrusted::EventDiffers);
+                }
+                self.end = Some(EventType::Denied);
+            }
+            Event::Expired => {
+                if recorded.actor != Actor::relay() || recorded.time < self.request.expires_at {
+                    return Err(Untrusted::EventDiffers);
+                }
+                self.end = Some(EventType::Expired);
+            }
+            Event::Cancelled { statement } => {
+                let cancel = Cancel::verify(statement, book)?;
+                if cancel.request != self.digest || cancel.heading.signer != self.request.heading.signer {
+                    return Err(Untrusted::Unbound { what: EventType::Requested });
+                }
+                self.is_about(&cancel.heading.key())?;
+                is_said_by(recorded, &cancel, book)?;
+                self.end = Some(EventType::Cancelled);
+            }
+        }
+        self.version = recorded.version.0;
+        self.changed_at = recorded.time;
+        Ok(self)
+    }
+
+    /// Checks that everyone whose word this rests on still stands in the highest roster ever seen, unrevoked: for
+    /// those who act on it. A revoked key can sign with an earlier date, and [`Self::verify`] reads dates.
+    ///
+    /// # Errors
+    ///
+    /// [`Untrusted::Revoked`], [`Untrusted::NotAMember`], or [`Untrusted::RosterUnknown`] if `book` lacks that roster.
+    pub fn check_live(&self, book: &Book) -> Result<(), Untrusted> {
+        book.still_names(&self.request.heading.signer, Request::ROLE)?;
+        if let Some((_, decision)) = &self.approval {
+            book.still_names(&decision.heading.signer, Decision::ROLE)?;
+        }
+        if let Some((_, capture)) = &self.capture {
+            book.still_names(&capture.heading.signer, Capture::ROLE)?;
+        }
+        Ok(())
+    }
+
+    /// The approval's digest and content, and the capturers that it names.
+    #[must_use]
+    pub fn approval(&self) -> Option<(Digest, &Decision, &[agent_otp_domain::KeyId])> {
+        let (digest, decision) = self.approval.as_ref()?;
+        match &decision.verdict {
+            Verdict::Approve { capturers, .. } => Some((*digest, decision, capturers)),
+            Verdict::Deny {} => None,
+        }
+    }
+
+    fn decision(
+        &self,
+        statement: &SignedStatement,
+        recorded: &Recorded,
+        book: &Book,
+    ) -> Result<Decision, Untrusted> {
+        let decision = Decision::verify(statement, book)?;
+        decision.binds(self.digest, &self.request)?;
+        is_said_by(recorded, &decision, book)?;
+        Ok(decision)
+    }
+
+    fn bind_capture(&self, capture: Capture) -> Result<Capture, Untrusted> {
+        let Some((digest, approval)) = &self.approval else {
+            return Err(Untrusted::Unbound { what: EventType::Approved });
+        };
+        capture.binds((*digest, approval), (self.digest, &self.request))?;
+        Ok(capture)
+    }
+
+    fn bind_consume(&self, consume: Consume) -> Result<Consume, Untrusted> {
+        self.is_about(&consume.heading.key())?;
+        let captured = self.capture.as_ref().is_some_and(|(digest, _)| *digest == consume.capture);
+        if captured && consume.heading.signer == self.request.heading.signer {
+            Ok(consume)
+        } else {
+            Err(Untrusted::Unbound { what: EventType::Captured })
+        }
+    }
+
+    fn is_about(&self, key: &RequestKey) -> Result<(), Untrusted> {
+        if *key == self.key { Ok(()) } else { Err(Untrusted::Elsewhere { what: "request" }) }
+    }
+}
+
+/// The envelope's actor is the relay's word: it must be the member that signed the statement.
+fn is_said_by<S: Statement>(recorded: &Recorded, statement: &S, book: &Book) -> Result<(), Untrusted> {
+    let heading = statement.heading();
+    let signer = book.roster(&heading.roster).and_then(|roster| roster.member(&heading.signer));
+    let said = signer
+        .is_some_and(|member| member.role == recorded.actor.role && member.name == recorded.actor.member);
+    if said { Ok(()) } else { Err(Untrusted::EventDiffers) }
+}

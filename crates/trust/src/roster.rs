@@ -1,0 +1,198 @@
+//! The roster: who belongs to an owner, in which role, with which key. The owner key signs every number of it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use agent_otp_domain::{Digest, KeyId, MemberId, OwnerId, Role, SignedStatement, Timestamp, codec};
+use serde::{Deserialize, Serialize};
+
+use crate::{IdentityKey, PublicKey, Untrusted};
+
+/// One number of an owner's roster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Roster {
+    /// Whose roster it is.
+    pub owner: OwnerId,
+    /// Counts up from 1.
+    pub number: u64,
+    /// The digest of the roster before; none for the first.
+    pub previous: Option<Digest>,
+    /// The key that signs it; everyone has pinned its fingerprint.
+    pub owner_key: PublicKey,
+    /// When it was signed, in milliseconds since 1970.
+    pub made_at: Timestamp,
+    /// Until when it may be relied on.
+    pub valid_until: Timestamp,
+    /// Who belongs to the owner.
+    pub members: Vec<Member>,
+    /// Which keys are not to be believed any more.
+    pub revoked: Vec<Revocation>,
+    /// A key kept offline that may name another owner key.
+    pub recovery: Option<PublicKey>,
+}
+
+/// Somebody who belongs to an owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// The public key's fingerprint.
+    pub key: KeyId,
+    /// What the member may do.
+    pub role: Role,
+    /// What the owner calls it; unique within the role.
+    pub name: MemberId,
+    /// The key that its statements are signed with.
+    pub public_key: PublicKey,
+    /// What it may not exceed.
+    pub limits: Limits,
+}
+
+/// What a member may not exceed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// An agent's longest time to live of a request, in milliseconds.
+    pub ttl_ms_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { ttl_ms_max: 60 * 60 * 1_000 }
+    }
+}
+
+/// A key that is not to be believed from a moment on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revocation {
+    /// Which key.
+    pub key: KeyId,
+    /// From when on, in milliseconds since 1970.
+    pub at: Timestamp,
+}
+
+/// Names one roster and its exact content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RosterRef {
+    /// Its number.
+    pub number: u64,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+impl Member {
+    /// A member with the usual limits.
+    #[must_use]
+    pub fn new(role: Role, name: MemberId, public_key: PublicKey) -> Self {
+        Self { key: public_key.id(), role, name, public_key, limits: Limits::default() }
+    }
+}
+
+impl Roster {
+    /// What a signed roster is, before its version.
+    pub const TYPE: &'static str = "application/vnd.agent-otp.roster.v1+msgpack";
+    /// How long a roster may be relied on.
+    pub const VALIDITY: Duration = Duration::from_hours(24);
+    /// The most members.
+    pub const MEMBERS_MAX: usize = 1_000;
+
+    /// An owner's first roster.
+    #[must_use]
+    pub fn first(owner_key: &IdentityKey, members: Vec<Member>, now: Timestamp) -> Self {
+        Self {
+            owner: OwnerId::of(&owner_key.id()),
+            number: 1,
+            previous: None,
+            owner_key: owner_key.public(),
+            made_at: now,
+            valid_until: now.after(Self::VALIDITY),
+            members,
+            revoked: Vec::new(),
+            recovery: None,
+        }
+    }
+
+    /// The roster that follows this one: the same members, valid for another while.
+    #[must_use]
+    pub fn renewed(&self, digest: Digest, now: Timestamp) -> Self {
+        Self {
+            number: self.number.saturating_add(1),
+            previous: Some(digest),
+            made_at: now,
+            valid_until: now.after(Self::VALIDITY),
+            ..self.clone()
+        }
+    }
+
+    /// Reads a roster and checks that its own owner key signed it and that its parts fit together.
+    /// Whether that owner key is the right one is for [`crate::Book`], which has it pinned.
+    ///
+    /// # Errors
+    ///
+    /// [`Untrusted`] says what is wrong.
+    pub fn verify(signed: &SignedStatement) -> Result<Self, Untrusted> {
+        if signed.payload_type != Self::TYPE {
+            return Err(Untrusted::WrongType { found: signed.payload_type.clone(), expected: Self::TYPE });
+        }
+        // The key stands inside the payload, so this one time decoding comes before verifying.
+        let roster: Self = codec::decode(&signed.payload)?;
+        if roster.owner_key.id() != signed.key || !roster.owner_key.has_signed(signed) {
+            return Err(Untrusted::Signature);
+        }
+        if codec::encode(&roster) != signed.payload {
+            return Err(Untrusted::NotCanonical);
+        }
+        roster.check()?;
+        Ok(roster)
+    }
+
+    fn check(&self) -> Result<(), Untrusted> {
+        let malformed = |what| Err(Untrusted::Malformed { what });
+        if (self.number == 0) || (self.number == 1) != self.previous.is_none() {
+            return malformed("a roster's number and the roster before it");
+        }
+        if self.members.len() > Self::MEMBERS_MAX || self.revoked.len() > Self::MEMBERS_MAX {
+            return malformed("the number of members");
+        }
+        if self.members.iter().any(|member| member.key != member.public_key.id()) {
+            return malformed("a member's key id");
+        }
+        let keys: BTreeSet<_> = self.members.iter().map(|member| &member.key).collect();
+        let names: BTreeSet<_> = self.members.iter().map(|member| (member.role, &member.name)).collect();
+        if keys.len() != self.members.len() || names.len() != self.members.len() {
+            return malformed("a member that stands twice");
+        }
+        Ok(())
+    }
+
+    /// The member with this key.
+    #[must_use]
+    pub fn member(&self, key: &KeyId) -> Option<&Member> {
+        self.members.iter().find(|member| member.key == *key)
+    }
+
+    /// The member whose key this is, if it has that role.
+    pub(crate) fn member_in_role(&self, key: &KeyId, role: Role) -> Result<&Member, Untrusted> {
+        self.member(key).filter(|member| member.role == role).ok_or_else(|| Untrusted::NotAMember {
+            key: key.clone(),
+            role,
+            number: self.number,
+        })
+    }
+
+    /// Since when the key is not to be believed any more: the earliest moment, if several are named.
+    #[must_use]
+    pub fn revoked_at(&self, key: &KeyId) -> Option<Timestamp> {
+        self.revoked.iter().filter(|revocation| revocation.key == *key).map(|revocation| revocation.at).min()
+    }
+}
+
+impl IdentityKey {
+    /// Signs a roster as its owner.
+    #[must_use]
+    pub fn sign_roster(&self, roster: &Roster) -> SignedStatement {
+        self.sign_payload(Roster::TYPE, codec::encode(roster))
+    }
+}
