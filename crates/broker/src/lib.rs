@@ -1,1 +1,27 @@
 //! Finds or installs nats-server, writes its configuration, runs it as a child.
+//!
+//! It knows no subject of ours: permissions are handed in as plain strings.
+
+mod broker;
+mod cache;
+mod config;
+mod directory;
+mod find;
+mod install;
+mod log;
+mod orphan;
+mod package;
+mod process;
+mod ready;
+mod user_key;
+mod version;
+
+pub use broker::{Broker, ReloadError, StartError, StopError};
+pub use config::{Config, Permissions, Responses, User};
+pub use directory::ClaimError;
+pub use find::{ENVIRONMENT, FindError, Found, find};
+pub use install::{InstallError, find_or_install};
+pub use orphan::{OrphanError, stop_orphan};
+pub use process::ProcessError;
+pub use user_key::{CreateKeyError, LoadKeyError, UserKey};
+pub use version::{OLDEST, Unsuitable, Version};
