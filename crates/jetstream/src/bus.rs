@@ -1,0 +1,196 @@
+//! A member's side of the command bus: every command may be sent again, so a lost answer is asked for once more.
+
+use std::time::Duration;
+
+use agent_otp_domain::{MemberId, OwnerId, Recorded, RequestKey, Role, SignedStatement, codec};
+use async_nats::HeaderMap;
+use async_nats::client::RequestErrorKind;
+use backon::{ExponentialBuilder, Retryable as _};
+use tracing::debug;
+
+use crate::connection::Connection;
+use crate::message::{Ask, OpenRequest, RefusalCode, Reply};
+use crate::subject;
+
+/// How long a call keeps trying before it says that the relay cannot be reached.
+const TRY_FOR: Duration = Duration::from_secs(10);
+
+/// A member's way to the relay.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    connection: Connection,
+    owner: OwnerId,
+    role: Role,
+    member: MemberId,
+}
+
+/// Why a call brought no result.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The relay refused.
+    #[error("{message}")]
+    Refused {
+        /// Why, for programs.
+        code: RefusalCode,
+        /// Why, for people.
+        message: String,
+    },
+    /// Nobody answered; the command may or may not have had its effect.
+    #[error("the relay does not answer; is it running?")]
+    Unreachable(#[source] async_nats::Error),
+    /// The answer makes no sense.
+    #[error("the relay's answer cannot be read")]
+    Unreadable(#[source] async_nats::Error),
+}
+
+impl CallError {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused { code, .. } => *code == RefusalCode::Unavailable,
+            Self::Unreadable(_) => false,
+        }
+    }
+
+    /// What the relay refused with.
+    #[must_use]
+    pub fn refusal(&self) -> Option<RefusalCode> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            Self::Unreachable(_) | Self::Unreadable(_) => None,
+        }
+    }
+}
+
+impl Bus {
+    /// The bus for a member, on a connection whose NATS user may publish as that member.
+    #[must_use]
+    pub fn new(connection: Connection, owner: OwnerId, role: Role, member: MemberId) -> Self {
+        Self { connection, owner, role, member }
+    }
+
+    /// Whose member this is.
+    #[must_use]
+    pub fn owner(&self) -> &OwnerId {
+        &self.owner
+    }
+
+    /// The connection that it uses.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Asks, and asks again for some seconds while nobody answers.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] says what came of it.
+    pub async fn call(&self, ask: &Ask) -> Result<Reply, CallError> {
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(50))
+            .with_max_delay(Duration::from_secs(1))
+            .with_total_delay(Some(TRY_FOR))
+            .with_max_times(100)
+            .with_jitter();
+        (|| self.call_once(ask)).retry(backoff).when(CallError::is_transient).await
+    }
+
+    /// Asks once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::call`].
+    pub async fn call_once(&self, ask: &Ask) -> Result<Reply, CallError> {
+        let subject = subject::command(&self.owner, self.role, &self.member, ask.verb());
+        let mut headers = HeaderMap::new();
+        headers.insert("Content-Type", "application/msgpack");
+        let request =
+            self.connection.client.request_with_headers(subject, headers, codec::encode(ask).into());
+        let answer = request.await.map_err(|error| {
+            debug!(verb = ask.verb().as_str(), kind = %error.kind(), "no answer");
+            match error.kind() {
+                RequestErrorKind::MaxPayloadExceeded => CallError::Refused {
+                    code: RefusalCode::Malformed,
+                    message: "the message is larger than the broker takes".to_owned(),
+                },
+                RequestErrorKind::TimedOut
+                | RequestErrorKind::NoResponders
+                | RequestErrorKind::InvalidSubject
+                | RequestErrorKind::Other => CallError::Unreachable(error.into()),
+            }
+        })?;
+        match codec::decode(&answer.payload).map_err(|error| CallError::Unreadable(error.into()))? {
+            Reply::Refused { code, message } => Err(CallError::Refused { code, message }),
+            reply @ (Reply::Done { .. }
+            | Reply::Code { .. }
+            | Reply::Events { .. }
+            | Reply::Open { .. }
+            | Reply::Roster { .. }) => Ok(reply),
+        }
+    }
+
+    /// Reads a request's events; none if the relay knows no such request.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::call`].
+    pub async fn get(&self, key: &RequestKey) -> Result<Vec<Recorded>, CallError> {
+        let ask = Ask::Get { agent: key.agent.clone(), request: key.request };
+        match self.call(&ask).await {
+            Ok(Reply::Events { events }) => events
+                .iter()
+                .map(|bytes| codec::decode_event(bytes).map_err(|error| CallError::Unreadable(error.into())))
+                .collect(),
+            Ok(_) => Err(unexpected()),
+            Err(CallError::Refused { code: RefusalCode::Unknown, .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists all of the owner's open requests, page by page.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::call`].
+    pub async fn open(&self) -> Result<Vec<OpenRequest>, CallError> {
+        let mut found = Vec::new();
+        let mut from = None;
+        loop {
+            match self.call(&Ask::Open { from }).await? {
+                Reply::Open { requests, next } => {
+                    found.extend(requests);
+                    match next {
+                        Some(next) => from = Some(next),
+                        None => return Ok(found),
+                    }
+                }
+                Reply::Done { .. }
+                | Reply::Code { .. }
+                | Reply::Events { .. }
+                | Reply::Roster { .. }
+                | Reply::Refused { .. } => return Err(unexpected()),
+            }
+        }
+    }
+
+    /// Reads the roster with this number, or the latest.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::call`].
+    pub async fn roster(&self, number: Option<u64>) -> Result<SignedStatement, CallError> {
+        match self.call(&Ask::Roster { number }).await? {
+            Reply::Roster { statement } => Ok(statement),
+            Reply::Done { .. }
+            | Reply::Code { .. }
+            | Reply::Events { .. }
+            | Reply::Open { .. }
+            | Reply::Refused { .. } => Err(unexpected()),
+        }
+    }
+}
+
+fn unexpected() -> CallError {
+    CallError::Unreadable("another kind of reply was expected".into())
+}

@@ -1,0 +1,92 @@
+//! Direct gets that answer with several messages (ADR-31): the client's own `request` returns only the first.
+
+use agent_otp_domain::Timestamp;
+use async_nats::{HeaderMap, Message};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+
+use crate::connection::{Connection, PATIENCE};
+use crate::error::StoreError;
+
+/// A stored message as a direct get returns it.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) subject: String,
+    pub(crate) sequence: u64,
+    pub(crate) time: Timestamp,
+    pub(crate) body: Bytes,
+}
+
+/// Reads until the server says that there is no more.
+pub(crate) async fn get_many(
+    connection: &Connection,
+    stream: &str,
+    query: &serde_json::Value,
+) -> Result<Vec<Stored>, StoreError> {
+    let doing = "read of several messages";
+    let client = &connection.client;
+    let inbox = client.new_inbox();
+    let mut answers = client
+        .subscribe(inbox.clone())
+        .await
+        .map_err(|error| StoreError::unreachable(doing)(error.into()))?;
+    let subject = format!("$JS.API.DIRECT.GET.{stream}");
+    client
+        .publish_with_reply(subject, inbox, query.to_string().into())
+        .await
+        .map_err(|error| StoreError::unreachable(doing)(error.into()))?;
+    let mut found = Vec::new();
+    loop {
+        let answer = tokio::time::timeout(PATIENCE, answers.next())
+            .await
+            .map_err(|elapsed| StoreError::unreachable(doing)(elapsed.into()))?
+            .ok_or_else(|| StoreError::unreachable(doing)("the connection was closed".into()))?;
+        match answer.status.map(|status| status.as_u16()) {
+            None | Some(200) => found.push(stored(answer)?),
+            // 204: that was all. 404: there is none.
+            Some(204 | 404) => return Ok(found),
+            Some(status) => {
+                let description = answer.description.unwrap_or_default();
+                return Err(StoreError::unreachable(doing)(format!("status {status}: {description}").into()));
+            }
+        }
+    }
+}
+
+/// Reads one message, if there is one.
+pub(crate) async fn get_one(
+    connection: &Connection,
+    stream: &str,
+    query: &serde_json::Value,
+) -> Result<Option<Stored>, StoreError> {
+    let doing = "read of a message";
+    let subject = format!("$JS.API.DIRECT.GET.{stream}");
+    let answer = connection.client.request(subject, query.to_string().into()).await;
+    let answer = answer.map_err(|error| StoreError::unreachable(doing)(error.into()))?;
+    match answer.status.map(|status| status.as_u16()) {
+        None | Some(200) => stored(answer).map(Some),
+        Some(404) => Ok(None),
+        Some(status) => Err(StoreError::unreachable(doing)(format!("status {status}").into())),
+    }
+}
+
+fn stored(message: Message) -> Result<Stored, StoreError> {
+    let headers = message.headers.unwrap_or_default();
+    let header = |name: &str| text(&headers, name);
+    let parsed = || {
+        Some(Stored {
+            subject: header("Nats-Subject")?,
+            sequence: header("Nats-Sequence")?.parse().ok()?,
+            time: header("Nats-Time-Stamp")?.parse().ok()?,
+            body: message.payload.clone(),
+        })
+    };
+    parsed().ok_or_else(|| {
+        StoreError::unreachable("read of several messages")("an answer lacks its headers".into())
+    })
+}
+
+/// A header's text.
+pub(crate) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).map(|value| value.as_str().to_owned())
+}

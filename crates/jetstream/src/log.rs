@@ -1,0 +1,198 @@
+//! The event log: loads a request with one read, and appends by compare-and-append.
+
+use std::error::Error as _;
+
+use agent_otp_domain::{Recorded, RequestKey, State, Version, codec};
+use async_nats::jetstream;
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use bytes::Bytes;
+use serde_json::json;
+use tracing::debug;
+
+use crate::connection::Connection;
+use crate::direct::{self, Stored};
+use crate::error::StoreError;
+use crate::subject;
+
+/// How often an append whose outcome is unclear is sent again: the same bytes, with the same id and expectation.
+const RESENDS_MAX: usize = 3;
+/// On three servers a rival's append shows as this (NATS error 10164), which the client does not know by name.
+const RIVAL_IN_FLIGHT: u64 = 10_164;
+
+/// The event log.
+#[derive(Debug, Clone)]
+pub struct Log {
+    connection: Connection,
+}
+
+/// A request's events as they are stored, and where the next one goes.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// The events, decoded, in order.
+    pub events: Vec<Recorded>,
+    /// The exact bytes of each.
+    pub bytes: Vec<Bytes>,
+    /// The stream sequence of the last one; 0 if there is none.
+    pub last: u64,
+}
+
+impl Loaded {
+    /// What the events add up to.
+    #[must_use]
+    pub fn state(&self) -> State {
+        State::replay(self.events.iter().map(|recorded| &recorded.event))
+    }
+
+    /// The version of the last event.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.events.last().map(|recorded| recorded.version).unwrap_or_default()
+    }
+}
+
+/// Why an append was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Someone else appended first. Read again and decide again.
+    #[error("another event was appended after sequence {expected}")]
+    Conflict {
+        /// What was last when it was decided.
+        expected: u64,
+    },
+    /// The broker did not confirm in time: the event may or may not be stored.
+    #[error("the append is not confirmed")]
+    Store(#[from] StoreError),
+}
+
+/// Where an event was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The stream sequence.
+    pub sequence: u64,
+}
+
+/// What one attempt to append tells.
+enum Attempt {
+    Stored(u64),
+    /// A rival may have been first, or it may have been this very append.
+    Unclear(Option<StoreError>),
+}
+
+impl Log {
+    /// The log on this connection.
+    #[must_use]
+    pub fn new(connection: Connection) -> Self {
+        Self { connection }
+    }
+
+    /// Reads a request's events. On a cluster a replica may answer that is a moment behind: an append then conflicts,
+    /// and a refusal asks [`Log::is_current`] first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the broker does not answer, or an event cannot be read.
+    pub async fn load(&self, key: &RequestKey) -> Result<Loaded, StoreError> {
+        let query = json!({ "multi_last": [subject::log_of(key)] });
+        let mut stored = direct::get_many(&self.connection, subject::LOG_STREAM, &query).await?;
+        stored.sort_by_key(|message| message.sequence);
+        let last = stored.last().map_or(0, |message| message.sequence);
+        let events = stored.iter().map(recorded).collect::<Result<_, _>>()?;
+        Ok(Loaded { events, bytes: stored.into_iter().map(|message| message.body).collect(), last })
+    }
+
+    /// Whether `last` is the sequence of the request's last event, as the stream's leader says.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the leader does not answer.
+    pub async fn is_current(&self, key: &RequestKey, last: u64) -> Result<bool, StoreError> {
+        let doing = "read from the log's leader";
+        let stream = self
+            .connection
+            .jetstream
+            .get_stream_no_info(subject::LOG_STREAM)
+            .await
+            .map_err(|error| StoreError::unreachable(doing)(error.into()))?;
+        match stream.get_last_raw_message_by_subject(&subject::log_of(key)).await {
+            Ok(message) => Ok(message.sequence == last),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(last == 0),
+            Err(error) => Err(StoreError::unreachable(doing)(error.into())),
+        }
+    }
+
+    /// Appends an event if `expected` is still the last sequence of the request.
+    ///
+    /// An unclear outcome is settled by reading again: the event's own id says whether it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError::Conflict`] if someone else was first; [`AppendError::Store`] if the broker went silent, when the
+    /// event may be stored later: deciding the same command again finds it.
+    pub async fn append(&self, expected: u64, recorded: &Recorded) -> Result<Appended, AppendError> {
+        let key = recorded.key();
+        let mut silent = None;
+        for _ in 0..RESENDS_MAX {
+            match self.attempt(expected, recorded).await {
+                Attempt::Stored(sequence) => return Ok(Appended { sequence }),
+                Attempt::Unclear(error) => silent = error,
+            }
+            let loaded = match self.load(&key).await {
+                Ok(loaded) => loaded,
+                Err(error) => {
+                    silent = Some(error);
+                    continue;
+                }
+            };
+            if loaded.events.iter().any(|found| found.id == recorded.id) {
+                return Ok(Appended { sequence: loaded.last });
+            }
+            if loaded.last != expected {
+                return Err(AppendError::Conflict { expected });
+            }
+            // Nothing has changed: a spurious rival, or an append that is still under way. Sending the same again
+            // is safe, because at most one of the two fits the expectation.
+        }
+        Err(silent.map_or(AppendError::Conflict { expected }, AppendError::Store))
+    }
+
+    async fn attempt(&self, expected: u64, recorded: &Recorded) -> Attempt {
+        let kind = recorded.event.kind();
+        let key = recorded.key();
+        let message = PublishMessage::build()
+            .payload(codec::encode(recorded).into())
+            .header("Content-Type", "application/msgpack")
+            .header("Otp-Event-Type", kind.as_str())
+            .header("Otp-Schema-Version", agent_otp_domain::Event::SCHEMA_VERSION.to_string().as_str())
+            .header("Nats-Expected-Last-Subject-Sequence-Subject", subject::log_of(&key).as_str())
+            .expected_last_subject_sequence(expected)
+            .message_id(recorded.id.to_string());
+        let publish = self.connection.jetstream.send_publish(subject::log(&key, kind), message);
+        let outcome = match publish.await {
+            Ok(acknowledgement) => acknowledgement.await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(ack) if !ack.duplicate => Attempt::Stored(ack.sequence),
+            // Another decision can bear this id only if this very append was stored before: read and see.
+            Ok(_) => Attempt::Unclear(None),
+            Err(error) => {
+                let rival = error.kind() == PublishErrorKind::WrongLastSequence
+                    || error_code(&error) == Some(RIVAL_IN_FLIGHT);
+                debug!(request = %key, %error, rival, "append not confirmed");
+                Attempt::Unclear((!rival).then(|| StoreError::unreachable("append")(error.into())))
+            }
+        }
+    }
+}
+
+fn error_code(error: &jetstream::context::PublishError) -> Option<u64> {
+    let code = error.source()?.downcast_ref::<jetstream::Error>()?.error_code();
+    serde_json::to_value(code).ok()?.as_u64()
+}
+
+fn recorded(stored: &Stored) -> Result<Recorded, StoreError> {
+    codec::decode_event(&stored.body)
+        .map_err(|source| StoreError::Damaged { subject: stored.subject.clone(), source })
+}

@@ -1,0 +1,94 @@
+//! What each NATS user may publish and subscribe to: exactly what its role needs.
+
+use agent_otp_domain::{MemberId, OwnerId, Role};
+
+use crate::connection::Who;
+use crate::subject::{self, Verb};
+
+/// The subjects of one NATS user.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Grants {
+    /// What it may publish to.
+    pub publish: Vec<String>,
+    /// What it may subscribe to.
+    pub subscribe: Vec<String>,
+    /// Whether it may answer requests, once each.
+    pub respond: bool,
+}
+
+/// A member: its own commands, its own inbox, and the events that concern it.
+#[must_use]
+pub fn member(owner: &OwnerId, role: Role, name: &MemberId) -> Grants {
+    let who = Who::Member { owner: owner.clone(), role, name: name.clone() };
+    let commands = Verb::of(role).iter().map(|verb| subject::command(owner, role, name, *verb));
+    let read = match role {
+        Role::Auditor => vec![format!("$JS.API.DIRECT.GET.{}", subject::LOG_STREAM)],
+        Role::Owner | Role::Agent | Role::Approver | Role::Capturer | Role::Relay => Vec::new(),
+    };
+    let events = match role {
+        Role::Agent => subject::events_of_agent(owner, name),
+        Role::Auditor => subject::EVENT_ALL.to_owned(),
+        Role::Owner | Role::Approver | Role::Capturer | Role::Relay => subject::events_of_owner(owner),
+    };
+    Grants {
+        publish: commands.chain(read).collect(),
+        subscribe: vec![events, format!("{}.>", who.inbox())],
+        respond: false,
+    }
+}
+
+/// The relay: the bus, the four streams, its two durables, and of the vault everything.
+#[must_use]
+pub fn relay() -> Grants {
+    let streams = [subject::LOG_STREAM, subject::ROSTER_STREAM, subject::TIMER_STREAM, subject::VAULT_STREAM];
+    let durables =
+        [(subject::TIMER_STREAM, subject::TIMER_DURABLE), (subject::LOG_STREAM, subject::ERASER_DURABLE)];
+    let mut publish = vec![
+        subject::LOG_ALL.to_owned(),
+        subject::ROSTER_ALL.to_owned(),
+        subject::TIMER_SET_ALL.to_owned(),
+        format!("$KV.{}.>", subject::VAULT_BUCKET),
+        format!("$JS.API.STREAM.MSG.GET.{}", subject::LOG_STREAM),
+        format!("$JS.API.STREAM.MSG.GET.{}", subject::VAULT_STREAM),
+        format!("$JS.API.STREAM.MSG.DELETE.{}", subject::VAULT_STREAM),
+        format!("$JS.API.STREAM.CREATE.{}", subject::VAULT_STREAM),
+    ];
+    for stream in streams {
+        publish.push(format!("$JS.API.STREAM.INFO.{stream}"));
+        publish.push(format!("$JS.API.DIRECT.GET.{stream}"));
+    }
+    for (stream, durable) in durables {
+        publish.push(format!("$JS.API.CONSUMER.INFO.{stream}.{durable}"));
+        publish.push(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"));
+        publish.push(format!("$JS.ACK.{stream}.{durable}.>"));
+    }
+    Grants {
+        publish,
+        subscribe: vec![
+            subject::COMMAND_ALL.to_owned(),
+            "$SRV.>".to_owned(),
+            format!("{}.>", Who::Operator("relay").inbox()),
+        ],
+        respond: true,
+    }
+}
+
+/// Whoever makes the streams: keep this key offline on a server.
+#[must_use]
+pub fn provision() -> Grants {
+    Grants {
+        publish: vec!["$JS.API.>".to_owned()],
+        subscribe: vec![format!("{}.>", Who::Operator("provision").inbox())],
+        respond: false,
+    }
+}
+
+/// A dashboard: everybody's events, and nothing else.
+#[must_use]
+pub fn dashboard() -> Grants {
+    Grants {
+        publish: Vec::new(),
+        subscribe: vec![subject::EVENT_ALL.to_owned(), format!("{}.>", Who::Operator("dashboard").inbox())],
+        respond: false,
+    }
+}
