@@ -1,1 +1,10 @@
 //! Decides commands, appends events, keeps and erases ciphertexts, lets time pass. Can read no code.
+
+mod admission;
+mod command;
+mod query;
+mod refusal;
+mod serve;
+mod work;
+
+pub use serve::{Relay, ServeError};

@@ -1,0 +1,46 @@
+//! Queries: a request's stored events, an owner's open requests, a roster. Nothing here changes anything.
+
+use agent_otp_domain::{MemberId, RequestId, RequestKey, Role, State};
+use agent_otp_jetstream::message::{OpenRequest, Reply};
+use serde_bytes::ByteBuf;
+
+use crate::refusal::Refusal;
+use crate::serve::{Caller, Relay};
+
+impl Relay {
+    /// The events, byte for byte. To an agent, another's request does not exist.
+    pub(crate) async fn get(
+        &self,
+        caller: &Caller,
+        agent: MemberId,
+        request: RequestId,
+    ) -> Result<Reply, Refusal> {
+        if caller.role == Role::Agent && agent != caller.member {
+            return Err(Refusal::unknown());
+        }
+        let key = RequestKey { owner: caller.owner.clone(), agent, request };
+        let loaded = self.log.load(&key).await?;
+        if loaded.events.is_empty() {
+            return Err(Refusal::unknown());
+        }
+        Ok(Reply::Events { events: loaded.bytes.iter().map(|bytes| ByteBuf::from(bytes.to_vec())).collect() })
+    }
+
+    /// One page of the owner's requests that have not ended, found by their armed timers.
+    pub(crate) async fn open(&self, caller: &Caller, from: Option<u64>) -> Result<Reply, Refusal> {
+        let armed = self.timers.armed(&caller.owner, from).await?;
+        let mut requests = Vec::new();
+        for key in armed.requests {
+            if let State::Open(_) = self.log.load(&key).await?.state() {
+                requests.push(OpenRequest { agent: key.agent, request: key.request });
+            }
+        }
+        Ok(Reply::Open { requests, next: armed.next })
+    }
+
+    /// A roster as it was signed.
+    pub(crate) async fn roster(&self, caller: &Caller, number: Option<u64>) -> Result<Reply, Refusal> {
+        let statement = self.rosters.read(&caller.owner, number).await?.ok_or_else(Refusal::unknown)?;
+        Ok(Reply::Roster { statement })
+    }
+}

@@ -1,0 +1,186 @@
+//! The relay as a whole: what it holds, what it answers, and when it stops.
+
+use std::sync::Arc;
+
+use agent_otp_domain::{Actor, MemberId, OwnerId, RequestKey, Role, Version};
+use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
+use agent_otp_jetstream::provision::Settings;
+use agent_otp_jetstream::{Connection, Incoming, Log, Rosters, Service, StoreError, Timers, Vault, Verb};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::admission::Admission;
+use crate::refusal::Refusal;
+
+/// How many commands are under way at once; more wait in the subscription.
+const COMMANDS_MAX: usize = 256;
+
+/// A relay. It holds no state of its own, so any number of them may run side by side.
+#[derive(Debug)]
+pub struct Relay {
+    pub(crate) connection: Connection,
+    pub(crate) settings: Settings,
+    pub(crate) log: Log,
+    pub(crate) vault: Vault,
+    pub(crate) timers: Timers,
+    pub(crate) rosters: Rosters,
+    pub(crate) admission: Admission,
+}
+
+/// Who asks, as NATS's permissions prove it.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) owner: OwnerId,
+    pub(crate) role: Role,
+    pub(crate) member: MemberId,
+}
+
+impl Caller {
+    pub(crate) fn actor(&self) -> Actor {
+        Actor { role: self.role, member: self.member.clone() }
+    }
+}
+
+/// Why a relay cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The service could not be registered.
+    #[error("the relay cannot register its service")]
+    Register(#[from] StoreError),
+    /// The connection was closed for good.
+    #[error("the connection to the broker was closed")]
+    Closed,
+}
+
+impl Relay {
+    /// A relay on a connection whose NATS user is the relay's.
+    #[must_use]
+    pub fn new(connection: Connection, settings: Settings) -> Self {
+        let rosters = Rosters::new(connection.clone());
+        Self {
+            log: Log::new(connection.clone()),
+            vault: Vault::new(connection.clone()),
+            timers: Timers::new(connection.clone()),
+            admission: Admission::new(rosters.clone()),
+            rosters,
+            connection,
+            settings,
+        }
+    }
+
+    /// Serves until `stop` is cancelled; what is under way is answered first. `ready` is told when it answers.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`] if the service cannot be registered, or the connection is closed for good.
+    pub async fn serve(self, stop: CancellationToken, ready: impl FnOnce()) -> Result<(), ServeError> {
+        let relay = Arc::new(self);
+        let mut service = Service::start(&relay.connection).await?;
+        relay.connection.flush().await;
+        ready();
+        let mut work = JoinSet::new();
+        let (deadlines, ends, vault) = (relay.clone(), relay.clone(), relay.clone());
+        work.spawn(async move { deadlines.watch_deadlines().await });
+        work.spawn(async move { ends.watch_ends().await });
+        work.spawn(async move { vault.watch_vault().await });
+
+        let places = Arc::new(Semaphore::new(COMMANDS_MAX));
+        let mut commands = JoinSet::new();
+        loop {
+            let incoming = tokio::select! {
+                () = stop.cancelled() => break,
+                Some(_) = commands.join_next() => continue,
+                incoming = service.next() => incoming.ok_or(ServeError::Closed)?,
+            };
+            let Ok(place) = places.clone().acquire_owned().await else { break };
+            let relay = relay.clone();
+            commands.spawn(async move {
+                relay.answer(incoming).await;
+                drop(place);
+            });
+        }
+        service.stop().await;
+        while commands.join_next().await.is_some() {}
+        work.shutdown().await;
+        relay.connection.flush().await;
+        Ok(())
+    }
+
+    async fn answer(&self, incoming: Incoming) {
+        let caller =
+            Caller { owner: incoming.owner.clone(), role: incoming.role, member: incoming.member.clone() };
+        let answered = self.reply(&caller, &incoming).await;
+        let Answered { reply, consumed } = answered.unwrap_or_else(|refusal| Reply::from(refusal).into());
+        debug!(verb = incoming.verb.as_str(), role = %caller.role, member = %caller.member, reply = kind(&reply), "answered");
+        incoming.answer(&reply).await;
+        if let Some(key) = consumed {
+            self.connection.flush().await;
+            // The follower of the log repeats this if it fails or this relay dies first.
+            if let Err(error) = self.vault.erase(&key).await {
+                warn!(request = %key, %error, "erasure is left to the follower");
+            }
+        }
+    }
+
+    async fn reply(&self, caller: &Caller, incoming: &Incoming) -> Result<Answered, Refusal> {
+        let ask = match &incoming.ask {
+            Ok(ask) if ask.verb() == incoming.verb => ask.clone(),
+            Ok(_) => {
+                return Err(Refusal::new(
+                    RefusalCode::Malformed,
+                    "the body says another verb than the subject",
+                ));
+            }
+            Err(error) => {
+                return Err(Refusal::new(
+                    RefusalCode::Malformed,
+                    format!("the command cannot be read: {error}"),
+                ));
+            }
+        };
+        if !Verb::of(caller.role).contains(&incoming.verb) {
+            return Err(Refusal::new(RefusalCode::Forbidden, "this is not for your role to ask"));
+        }
+        let reply = match ask {
+            Ask::Request { statement } => self.request(caller, statement).await?,
+            Ask::Approve { statement } => self.approve(caller, statement).await?,
+            Ask::Deny { statement } => self.deny(caller, statement).await?,
+            Ask::Capture { statement, sealed } => self.capture(caller, statement, sealed.0).await?,
+            Ask::Consume { statement, nonce } => return self.consume(caller, statement, nonce).await,
+            Ask::Cancel { statement } => self.cancel(caller, statement).await?,
+            Ask::Get { agent, request } => self.get(caller, agent, request).await?,
+            Ask::Open { from } => self.open(caller, from).await?,
+            Ask::Roster { number } => self.roster(caller, number).await?,
+            Ask::Enrol { statement } => {
+                let number = self.admission.enrol(&caller.owner, &statement).await?;
+                Reply::Done { phase: "enrolled".to_owned(), version: Version(number) }
+            }
+        };
+        Ok(reply.into())
+    }
+}
+
+/// A reply, and what is to be erased once it has left.
+pub(crate) struct Answered {
+    pub(crate) reply: Reply,
+    pub(crate) consumed: Option<RequestKey>,
+}
+
+impl From<Reply> for Answered {
+    fn from(reply: Reply) -> Self {
+        Self { reply, consumed: None }
+    }
+}
+
+fn kind(reply: &Reply) -> &'static str {
+    match reply {
+        Reply::Done { .. } => "done",
+        Reply::Code { .. } => "code",
+        Reply::Events { .. } => "events",
+        Reply::Open { .. } => "open",
+        Reply::Roster { .. } => "roster",
+        Reply::Refused { .. } => "refused",
+    }
+}

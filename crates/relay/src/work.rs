@@ -1,0 +1,118 @@
+//! What the relay does unasked: lets deadlines pass, repeats every erasure, and gives a broker its vault back.
+
+use std::future::Future;
+use std::time::Duration;
+
+use agent_otp_domain::{EventType, State};
+use agent_otp_jetstream::{Due, StoreError, clock, provision};
+use futures_util::{Stream, StreamExt as _};
+use tracing::{info, warn};
+
+use crate::command::Expiry;
+use crate::serve::Relay;
+
+/// How long the sealed code of a consumed request stays for a relay that died before it answered.
+const CONSUMED_GRACE: Duration = Duration::from_secs(10);
+/// How long a failed piece of work waits.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How often a timer looks for a request whose event is not there: a minute, after which no append is under way.
+const ABSENT_LOOKS_MAX: i64 = 60;
+
+impl Relay {
+    /// Turns fired timers into `expired`.
+    pub(crate) async fn watch_deadlines(&self) {
+        follow("timers", || self.timers.fired(), |due| self.deadline(due)).await;
+    }
+
+    /// Repeats the erasure that belongs to every end, whatever crashed in between.
+    pub(crate) async fn watch_ends(&self) {
+        follow("ends", || self.timers.ends(), |due| self.end(due)).await;
+    }
+
+    async fn deadline(&self, due: Due) -> Result<(), StoreError> {
+        let Some(key) = &due.request else { return due.done().await };
+        match self.expire(key).await {
+            Ok(()) => due.done().await,
+            // Early by this clock: put back with what remains.
+            Err(Expiry::Early(expires_at)) => due.again_after(expires_at.since(clock::now())).await,
+            // The timer is armed before the event is appended, so the event may still come.
+            Err(Expiry::Absent) if due.deliveries < ABSENT_LOOKS_MAX => due.again_after(AGAIN_AFTER).await,
+            Err(Expiry::Absent) => due.done().await,
+            Err(Expiry::Failed(error)) => {
+                warn!(request = %key, %error, "expiry is tried again");
+                due.again_after(AGAIN_AFTER).await
+            }
+        }
+    }
+
+    async fn end(&self, due: Due) -> Result<(), StoreError> {
+        let Some(key) = &due.request else { return due.done().await };
+        let loaded = match self.log.load(key).await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                warn!(request = %key, %error, "erasure is tried again");
+                return due.again_after(AGAIN_AFTER).await;
+            }
+        };
+        let ended_for = loaded.events.last().map_or(CONSUMED_GRACE, |last| clock::now().since(last.time));
+        let is_consumed = loaded.state().phase() == Some(EventType::Consumed);
+        if is_consumed && ended_for < CONSUMED_GRACE {
+            return due.again_after(CONSUMED_GRACE.saturating_sub(ended_for)).await;
+        }
+        if let State::Open(_) = loaded.state() {
+            // A replica that is behind: the end is in the log, or this would not have been delivered.
+            return due.again_after(AGAIN_AFTER).await;
+        }
+        match self.vault.erase(key).await {
+            Ok(()) => due.done().await,
+            Err(error) => {
+                warn!(request = %key, %error, "erasure is tried again");
+                due.again_after(AGAIN_AFTER).await
+            }
+        }
+    }
+
+    /// Makes the vault again after each connect: a single server's memory stream vanishes when it restarts.
+    pub(crate) async fn watch_vault(&self) {
+        let mut connects = self.connection.connects();
+        loop {
+            match provision::ensure_vault(&self.connection, self.settings).await {
+                Ok(done) if done.created.is_empty() => {}
+                Ok(_) => info!("the vault was made again"),
+                Err(error) => {
+                    warn!(error = %error, "the vault is not there");
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                    continue;
+                }
+            }
+            if connects.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Works a durable off, and opens it again whenever it breaks off: such a stream gives errors while the broker is gone.
+async fn follow<S, Open, Opening, Work, Working>(what: &'static str, open: Open, work: Work)
+where
+    Open: Fn() -> Opening,
+    Opening: Future<Output = Result<S, StoreError>>,
+    S: Stream<Item = Result<Due, StoreError>>,
+    Work: Fn(Due) -> Working,
+    Working: Future<Output = Result<(), StoreError>>,
+{
+    loop {
+        match open().await {
+            Ok(due) => {
+                let mut due = std::pin::pin!(due);
+                while let Some(Ok(one)) = due.next().await {
+                    if let Err(error) = work(one).await {
+                        warn!(what, %error, "the message comes again");
+                    }
+                }
+            }
+            Err(error) => warn!(what, %error, "the durable is not there"),
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+}
