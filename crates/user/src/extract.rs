@@ -1,0 +1,131 @@
+//! Takes the one code out of a message, or says why not.
+//!
+//! What may leave is the code and how sure it is, never the text. Everything runs in time linear in the
+//! text, of which the first 256 KiB are read.
+
+mod candidates;
+mod exact;
+mod link;
+mod mask;
+mod normalise;
+mod phrases;
+mod score;
+mod text;
+
+use agent_otp_domain::{Code, CodeShape};
+
+use candidates::Candidate;
+use score::{Context, Score};
+
+pub use link::link;
+pub use text::{Link, Text};
+
+/// What was found in a message.
+#[derive(Debug)]
+#[must_use = "a code that is found and dropped never reaches the agent"]
+pub enum Extraction {
+    /// The one code.
+    Code(Code, Confidence),
+    /// Several codes fit equally well; which one is meant is not for a program to say.
+    Ambiguous,
+    /// The message contradicts itself: its text and its HTML name different codes, it is bound to another
+    /// domain than the one asked for, or a link shows one domain and leads to another.
+    Conflicting,
+    /// There is no code.
+    None,
+}
+
+/// How sure it is that the code is the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// Only its shape speaks for it: the one piece of the message that has the shape asked for.
+    Low,
+    /// The words around it speak for it.
+    Medium,
+    /// The message announces it as the code, or names it in a form made for programs.
+    High,
+}
+
+/// Takes the one code out of a message.
+///
+/// `shape` is what the agent asked for: a code of another shape is none. `domain` is the one asked for:
+/// a message that is bound to another (WICG origin-bound one-time codes) is refused.
+pub fn code(text: &Text, shape: Option<&CodeShape>, domain: Option<&str>) -> Extraction {
+    let readings = text.readings().map(|reading| of_reading(text.subject(), reading, shape, domain));
+    readings.reduce(agree).unwrap_or(Extraction::None)
+}
+
+/// What two readings of one message, its text and its HTML, say together.
+fn agree(one: Extraction, other: Extraction) -> Extraction {
+    match (one, other) {
+        (Extraction::Code(one, sure), Extraction::Code(other, surer)) => {
+            if one.expose() == other.expose() {
+                Extraction::Code(one, sure.max(surer))
+            } else {
+                Extraction::Conflicting
+            }
+        }
+        (Extraction::Conflicting, _) | (_, Extraction::Conflicting) => Extraction::Conflicting,
+        (Extraction::Ambiguous, _) | (_, Extraction::Ambiguous) => Extraction::Ambiguous,
+        (found, Extraction::None) | (Extraction::None, found) => found,
+    }
+}
+
+fn of_reading(subject: &str, body: &str, shape: Option<&CodeShape>, domain: Option<&str>) -> Extraction {
+    if let Some(found) = exact::origin_bound(body, shape, domain) {
+        return found;
+    }
+    let (text, subject) = text::join(subject, body);
+    if let Some(found) = exact::prefixed(&text, shape) {
+        return found;
+    }
+    let candidates = candidates::find(&text, &mask::Masks::find(&text));
+    if candidates.is_empty() {
+        return Extraction::None;
+    }
+    let context = Context { text: &text, subject, phrases: phrases::Phrases::find(&text) };
+    let w = weigh(&context, candidates); if std::env::var("DBG").is_ok() { for (c, s) in &w { eprintln!("DBG {} {} {}", c.value.as_str(), s.points, s.anchored); } }
+    choose(&w, shape)
+}
+
+/// Weighs the candidates, best first, each value once.
+fn weigh(context: &Context<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, Score)> {
+    let mut weighed: Vec<(Candidate, Score)> = Vec::new();
+    for candidate in candidates {
+        let score = context.score(&candidate);
+        match weighed.iter_mut().find(|(known, _)| known.value == candidate.value) {
+            Some((known, best)) => {
+                let in_subject = known.start < context.subject && candidate.start >= context.subject;
+                let points = best.points.max(score.points) + if in_subject { 2.5 } else { 0.0 };
+                *best = Score { points, anchored: best.anchored || score.anchored };
+            }
+            None => weighed.push((candidate, score)),
+        }
+    }
+    weighed.sort_by(|(_, one), (_, other)| other.points.total_cmp(&one.points));
+    weighed
+}
+
+fn choose(weighed: &[(Candidate, Score)], shape: Option<&CodeShape>) -> Extraction {
+    let fits = |(candidate, _): &&(Candidate, Score)| shape.is_none_or(|shape| shape.fits(&candidate.value));
+    let mut fitting = weighed.iter().filter(fits);
+    let Some((best, score)) = fitting.next() else { return Extraction::None };
+    let next = fitting.next();
+    if score.points >= score::RELEASE {
+        let margin = |other: &Score| if score.anchored && other.anchored { score::MARGIN_ANCHORED } else { score::MARGIN };
+        if next.is_some_and(|(_, other)| score.points - other.points < margin(other)) {
+            return Extraction::Ambiguous;
+        }
+        let certain = score.anchored && score.points >= score::CERTAIN;
+        return release(&best.value, if certain { Confidence::High } else { Confidence::Medium });
+    }
+    let unrivalled = next.is_none() && weighed.iter().all(|(_, other)| other.points < score::RELEASE);
+    if shape.is_some() && unrivalled && score.points >= score::SHAPED {
+        return release(&best.value, Confidence::Low);
+    }
+    Extraction::None
+}
+
+fn release(value: &str, confidence: Confidence) -> Extraction {
+    Code::new(value).map_or(Extraction::None, |code| Extraction::Code(code, confidence))
+}

@@ -1,0 +1,178 @@
+//! The pieces of a text that have the form of a code.
+
+use zeroize::Zeroizing;
+
+use super::mask::{Masks, overlaps};
+
+/// How many pieces are looked at; a text with more is no message about one code.
+const CANDIDATES_MAX: usize = 500;
+
+/// What a candidate is made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Digits alone; a grouping is already gone.
+    Digits,
+    /// Letters and at least one digit.
+    Mixed,
+    /// Capitals alone: a word may look like that, so the text must announce it.
+    Capitals,
+}
+
+/// A piece of a text that may be the code.
+pub(super) struct Candidate {
+    /// What would leave.
+    pub(super) value: Zeroizing<String>,
+    /// Where it begins, in bytes.
+    pub(super) start: usize,
+    /// Where it ends.
+    pub(super) end: usize,
+    /// What it is made of.
+    pub(super) form: Form,
+    /// Whether it lies in a date, an amount or the like.
+    pub(super) soft: bool,
+}
+
+/// A run of ASCII letters and digits.
+#[derive(Clone, Copy)]
+struct Token {
+    start: usize,
+    end: usize,
+}
+
+/// Finds the candidates of a normalised text.
+pub(super) fn find(text: &str, masks: &Masks) -> Vec<Candidate> {
+    let tokens = tokens(text);
+    let mut found = Vec::new();
+    let mut rest = tokens.as_slice();
+    while let Some(first) = rest.first() {
+        let run = run_length(text, rest);
+        let (run, after) = rest.split_at(run);
+        match grouped(text, run) {
+            Some(value) => found.push(candidate(value, first.start, run.last().map_or(first.end, |token| token.end), masks)),
+            None if unclear(text, run) => {}
+            None => found.extend(run.iter().filter_map(|token| {
+                let value = piece(text, *token);
+                looks_like_code(value).then(|| candidate(value.to_owned(), token.start, token.end, masks))
+            })),
+        }
+        rest = after;
+        if found.len() > CANDIDATES_MAX {
+            return Vec::new();
+        }
+    }
+    found.retain(|candidate| !overlaps(&masks.hard, candidate.start, candidate.end));
+    found
+}
+
+fn tokens(text: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut start = None;
+    for (at, byte) in text.bytes().enumerate().chain([(text.len(), b' ')]) {
+        match (byte.is_ascii_alphanumeric(), start) {
+            (true, None) => start = Some(at),
+            (false, Some(from)) => {
+                tokens.push(Token { start: from, end: at });
+                start = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+    tokens
+}
+
+/// How many of the leading tokens are joined: all by single hyphens, or digits by single spaces.
+fn run_length(text: &str, tokens: &[Token]) -> usize {
+    let mut joint = None;
+    let mut length = 1;
+    for pair in tokens.windows(2) {
+        let [left, right] = pair else { break };
+        let between = text.get(left.end..right.start).unwrap_or_default();
+        let joins = match between {
+            "-" => true,
+            " " => digits(piece(text, *left)) && digits(piece(text, *right)),
+            _ => false,
+        };
+        if !joins || joint.is_some_and(|joint| joint != between) {
+            break;
+        }
+        joint = Some(between);
+        length += 1;
+    }
+    length
+}
+
+/// The value of a run whose tokens are the groups of one code.
+fn grouped(text: &str, run: &[Token]) -> Option<String> {
+    let [first, second, ..] = run else { return None };
+    let groups: Vec<&str> = run.iter().map(|token| piece(text, *token)).collect();
+    let total: usize = groups.iter().map(|group| group.len()).sum();
+    let hyphens = text.get(first.end..second.start) == Some("-");
+    if groups.iter().all(|group| digits(group)) {
+        let even = groups.iter().all(|group| group.len() == second.end - second.start);
+        let fits = (4..=10).contains(&total) && (even || hyphens || matches!((groups.len(), total), (2, 5 | 7)));
+        return fits.then(|| groups.concat());
+    }
+    let value = groups.join("-");
+    let fits = hyphens && groups.len() == 2 && groups.iter().all(|group| group.len() >= 2) && looks_like_code(&value);
+    fits.then_some(value)
+}
+
+/// Whether short groups of digits stand together in a way that no code is grouped in: where the code begins
+/// and ends is not to be known.
+fn unclear(text: &str, run: &[Token]) -> bool {
+    run.len() > 1 && run.iter().all(|token| token.end - token.start <= 4 && digits(piece(text, *token)))
+}
+
+fn candidate(value: String, start: usize, end: usize, masks: &Masks) -> Candidate {
+    let form = if digits(&value) {
+        Form::Digits
+    } else if value.bytes().any(|byte| byte.is_ascii_digit()) {
+        Form::Mixed
+    } else {
+        Form::Capitals
+    };
+    Candidate { value: Zeroizing::new(value), start, end, form, soft: overlaps(&masks.soft, start, end) }
+}
+
+fn looks_like_code(value: &str) -> bool {
+    let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
+    let capitals = value.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
+    (4..=10).contains(&value.len()) && (has_digit || capitals)
+}
+
+fn digits(value: &str) -> bool {
+    value.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn piece(text: &str, token: Token) -> &str {
+    text.get(token.start..token.end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grouping_is_taken_off() {
+        for (text, value) in [
+            ("482913", "482913"), ("483-201", "483201"), ("483 201", "483201"), ("4829 1344", "48291344"), ("48-29-13", "482913"),
+            ("55 82 01", "558201"), ("4 8 2 9 1 3", "482913"), ("3-2-4471", "324471"), ("Kx7-92Qp", "Kx7-92Qp"), ("BDWP-HQPK", "BDWP-HQPK"),
+        ] {
+            let found = find(text, &Masks::find(""));
+            assert_eq!(found.iter().map(|found| found.value.as_str()).collect::<Vec<_>>(), [value], "{text}");
+        }
+    }
+
+    #[test]
+    fn words_and_what_is_too_short_or_too_long_are_no_candidates() {
+        for text in ["code", "Android", "548", "12345678901", "well-known"] {
+            assert!(find(text, &Masks::find("")).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_only_stand_side_by_side_stay_apart() {
+        let found = find("482913 1984", &Masks::find(""));
+        assert_eq!(found.iter().map(|found| found.value.as_str()).collect::<Vec<_>>(), ["482913", "1984"]);
+    }
+}

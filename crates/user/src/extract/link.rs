@@ -1,0 +1,147 @@
+//! Takes the one sign-in link out of a message.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use agent_otp_domain::Code;
+use regex::Regex;
+
+use super::{Confidence, Extraction, Text};
+
+/// Takes the one link out of a message that leads to the registrable domain of `domain` and signs in.
+///
+/// A link signs in if its address or its text says so and it carries a secret: `/login` alone does not.
+/// A link that shows another domain than it leads to makes the whole message [`Extraction::Conflicting`].
+pub fn link(text: &Text, domain: &str) -> Extraction {
+    let Some(asked) = registrable(domain) else { return Extraction::None };
+    if text.links().iter().any(|link| deceives(&link.href, &link.shown, &asked)) {
+        return Extraction::Conflicting;
+    }
+    let anchors = text.links().iter().map(|link| (link.href.as_str(), link.shown.as_str()));
+    let written = text.readings().flat_map(|reading| URL.find_iter(reading)).map(|found| (found.as_str(), ""));
+    let fitting: BTreeSet<&str> = anchors
+        .chain(written)
+        .map(|(href, shown)| (href.trim().trim_end_matches(['.', ',', ')', ']', '>', '"', '\'', '!', ';']), shown))
+        .filter(|(href, shown)| leads_to(href, &asked) && signs_in(href, shown))
+        .map(|(href, _)| href)
+        .collect();
+    let mut fitting = fitting.into_iter();
+    match (fitting.next(), fitting.next()) {
+        (Some(_), Some(_)) => Extraction::Ambiguous,
+        (Some(href), None) => Code::link(href).map_or(Extraction::None, |link| Extraction::Code(link, Confidence::High)),
+        (None, _) => Extraction::None,
+    }
+}
+
+/// Whether a link shows one domain and leads to another, and one of them is the one asked for.
+fn deceives(href: &str, shown: &str, asked: &str) -> bool {
+    let led = host(href).and_then(registrable);
+    DOMAIN.captures_iter(shown).filter_map(|found| registrable(found.get(1)?.as_str())).any(|shown| {
+        led.as_ref().is_some_and(|led| *led != shown && (led == asked || shown == asked))
+    })
+}
+
+fn leads_to(href: &str, asked: &str) -> bool {
+    href.starts_with("https://") && host(href).and_then(registrable).is_some_and(|led| led == asked)
+}
+
+/// Whether a link carries a secret, and a word that says what for.
+fn signs_in(href: &str, shown: &str) -> bool {
+    let Some(address) = href.strip_prefix("https://").and_then(|rest| rest.find(['/', '?', '#']).and_then(|at| rest.get(at..))) else {
+        return false;
+    };
+    let purpose = PURPOSE.is_match(address) || PURPOSE.is_match(shown);
+    purpose && SECRET.is_match(address) && !ELSEWHERE.is_match(address) && !ELSEWHERE.is_match(shown)
+}
+
+/// The host of an `http` or `https` address. An address with a user name or a backslash has none.
+fn host(href: &str) -> Option<&str> {
+    let (scheme, rest) = href.trim().split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let known = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
+    let plain = authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':'));
+    (known && plain).then(|| authority.split(':').next()).flatten()
+}
+
+fn registrable(host: &str) -> Option<String> {
+    let host = host.trim_end_matches('.').to_lowercase();
+    psl::domain_str(&host).map(str::to_owned)
+}
+
+static URL: LazyLock<Regex> = LazyLock::new(|| regex(r#"https://[^\s<>"]+"#));
+static DOMAIN: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"(?i)(?:https?://|\b)((?:[a-z0-9-]+\.)+[a-z]{2,})(?:[/:?#\s]|$)"));
+static PURPOSE: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"(?i)log-?_?\s?in|log-?_?\s?on|sign-?_?\s?in|sign-?_?\s?up|verif|confirm|\bauth|magic|activat|validat|passwordless|one-?time|otp|session|callback|anmeld|bestätig|connexion|connecter|vérif|acced|inici|acess|inlogg|войти|вход|подтверд|登录|登入|验证|驗證|ログイン|認証|로그인|인증")
+});
+static SECRET: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"[?&#][^=&#]+=[A-Za-z0-9._~%+-]{6,}|/[A-Za-z0-9_~.-]*\d[A-Za-z0-9_~.-]{14,}|/[A-Za-z0-9_~.-]{15,}\d[A-Za-z0-9_~.-]*|/[A-Za-z0-9_-]{24,}")
+});
+static ELSEWHERE: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"(?i)unsubscri|preference|privacy|/terms|/help|/support|opt-?out|view-?in-?browser|abmelde|désabonn|\.(?:png|jpe?g|gif|svg|css|ico)(?:\?|$)|not-?me|report|cancel|revoke|deny|secure-?account|wasn.?t")
+});
+
+#[expect(clippy::expect_used, reason = "a constant expression, which every test compiles")]
+fn regex(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a regular expression")
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::extract::Link;
+
+    #[test]
+    fn the_one_sign_in_link_of_the_domain_is_taken() {
+        let magic = "https://acme.example/magic?t=aa11bb22cc33dd44";
+        for (links, found) in [
+            (vec![(magic, "Sign in"), ("https://acme.example/u/551177", "Unsubscribe")], magic),
+            (vec![(magic, "Sign in"), (magic, "https://acme.example/magic?t=aa11")], magic),
+            (vec![("https://mail.acme.example/verify/4f9a8b7c6d5e4f3a2b1c", "Verify")], "https://mail.acme.example/verify/4f9a8b7c6d5e4f3a2b1c"),
+        ] {
+            assert!(matches!(link(&text(&links), "acme.example"), Extraction::Code(code, _) if code.expose() == found), "{links:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_lies_about_its_domain_refuses_the_message() {
+        for (href, shown) in [
+            ("https://acme.example.evil.test/login?t=123456", "https://acme.example/login"),
+            ("https://evil.test/login?t=1234567", "acme.example"),
+        ] {
+            assert!(matches!(link(&text(&[(href, shown)]), "acme.example"), Extraction::Conflicting), "{href}");
+        }
+    }
+
+    #[test]
+    fn a_link_elsewhere_or_without_a_secret_is_none() {
+        for href in [
+            "https://evil.test/login?token=aa11bb22cc33", "http://acme.example/login?token=aa11bb22cc33", "https://acme.example/login",
+            "https://acme.example@evil.test/login?token=aa11bb22cc33", "https://acme.example\\@evil.test/login?token=aa11bb22cc33",
+            "https://acme.example/unsubscribe?token=aa11bb22cc33", "https://acme.example/", "",
+        ] {
+            assert!(matches!(link(&text(&[(href, "Sign in")]), "acme.example"), Extraction::None), "{href}");
+        }
+    }
+
+    #[test]
+    fn two_sign_in_links_are_ambiguous() {
+        let links = [("https://acme.example/login?t=aa11bb22", "Sign in"), ("https://acme.example/login?t=cc33dd44", "Sign in")];
+        assert!(matches!(link(&text(&links), "acme.example"), Extraction::Ambiguous));
+    }
+
+    #[test]
+    fn a_link_in_plain_text_is_read_without_the_full_stop() {
+        let message = Text::plain("Verify: https://acme.example/verify?code=771234&u=990011.");
+        let found = link(&message, "acme.example");
+        assert!(matches!(found, Extraction::Code(code, _) if code.expose() == "https://acme.example/verify?code=771234&u=990011"));
+    }
+
+    fn text(links: &[(&str, &str)]) -> Text {
+        let own = |text: &str| Zeroizing::new(text.to_owned());
+        let links = links.iter().map(|(href, shown)| Link { href: own(href), shown: own(shown) }).collect();
+        Text::mail(Zeroizing::default(), Vec::new(), links)
+    }
+}

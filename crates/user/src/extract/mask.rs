@@ -1,0 +1,137 @@
+//! What in a text can be no code, however it is announced: addresses, cards, dates, amounts.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// The parts of a text that are something else than a code.
+pub(super) struct Masks {
+    /// Never part of a code: addresses, card and account numbers, hashes.
+    pub(super) hard: Vec<(usize, usize)>,
+    /// Hardly ever a code: dates, times, telephone numbers, amounts.
+    pub(super) soft: Vec<(usize, usize)>,
+}
+
+impl Masks {
+    /// Finds them in a normalised text.
+    pub(super) fn find(text: &str) -> Self {
+        Self { hard: ranges(&HARD, text), soft: ranges(&SOFT, text) }
+    }
+}
+
+/// Whether one of the sorted `ranges` overlaps `start..end`.
+pub(super) fn overlaps(ranges: &[(usize, usize)], start: usize, end: usize) -> bool {
+    let next = ranges.partition_point(|range| range.1 <= start);
+    ranges.get(next).is_some_and(|range| range.0 < end)
+}
+
+/// All matches of all patterns, sorted and joined where they overlap.
+fn ranges(patterns: &[Regex], text: &str) -> Vec<(usize, usize)> {
+    let mut all: Vec<(usize, usize)> =
+        patterns.iter().flat_map(|regex| regex.find_iter(text)).map(|found| (found.start(), found.end())).collect();
+    all.sort_unstable();
+    let mut joined: Vec<(usize, usize)> = Vec::with_capacity(all.len());
+    for (start, end) in all {
+        match joined.last_mut() {
+            Some(last) if start < last.1 => last.1 = last.1.max(end),
+            _ => joined.push((start, end)),
+        }
+    }
+    joined
+}
+
+static HARD: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    compile(&[
+        // Addresses: URLs with and without a scheme, mail, IP.
+        r"(?i)\b(?:[a-z][a-z0-9+.-]*://|www\.)[^\s<>]+",
+        r"\b(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}/[^\s<>]*",
+        r"\b(?:[a-z0-9-]*[a-z][a-z0-9-]*\.)+[a-z]{2,}\b",
+        r"[\w.+*-]+@[\w*-]+(?:\.[\w*-]+)+",
+        r"\b\d{1,3}(?:\.\d{1,3}){3}\b",
+        r"(?i)\b(?:[0-9a-f]{1,4}:){3,7}:?[0-9a-f]{1,4}\b",
+        // Card numbers, whole and masked; USSD and star numbers.
+        r"\b\d{4}(?:[ -]\d{4}){2,4}\b",
+        r"\b\d{2,6}[ -]?(?:[*xX•]{2,}[ -]?)+\d{0,6}\b",
+        r"(?:[*•]+|\b[xX]{1,}|\.{2,}|…)[ -]?\d{2,6}\b",
+        r"[*#]\d+(?:\*\d+)*#|\b\d{3,6}\*",
+        r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9*]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b",
+        // Hashes, tracking numbers, UUIDs: eleven characters or more.
+        r"[A-Za-z0-9+/=_]{11,}",
+        r"\b[A-Za-z0-9]*\d[A-Za-z0-9]*(?:-[A-Za-z0-9]+)*-[A-Za-z0-9]{7,}\b",
+        r"\b[A-Za-z0-9]{7,}(?:-[A-Za-z0-9]+)*-[A-Za-z0-9]*\d[A-Za-z0-9]*\b",
+        r"\b\d{3,}(?:-\d{3,}){2,}\b",
+        r"\b[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\b",
+    ])
+});
+
+static SOFT: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    compile(&[
+        // Dates and times.
+        r"\b(?:19|20)\d\d([-/.])(?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])\b",
+        r"\b(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|1[0-2])[-/.](?:(?:19|20)?\d\d)\b",
+        r"\b(?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:(?:19|20)?\d\d)\b",
+        r"\b20[2-4]\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\b",
+        r"\b\d{1,2}:\d{2}(?::\d{2})?",
+        r"(?i)\b(?:at|um|kl\.?|by|until|till|before|from)\s+(?:[01]\d|2[0-3])[0-5]\d\b",
+        r"\b(?:[01]\d|2[0-3])[0-5]\d\s?(?:Z|GMT|UTC|hrs?|h|Uhr)\b",
+        r"(?i)\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez)[a-z]*\.?\s+(?:\d{1,2}(?:st|nd|rd|th)?,?\s+)?(?:19|20)\d\d\b",
+        r"\b20\d\d年|\d{1,2}月\d{1,2}日",
+        r"(?i)(?:©|\(c\)|copyright)\s*(?:19|20)\d\d",
+        // Telephone numbers and the short numbers that one texts to.
+        r"\+\d[\d ()-]{6,}\d",
+        r"\(\d{2,4}\)[ -]?\d{3,4}[ -]\d{3,4}",
+        r"\b(?:1[ -])?\d{3}[-. ]\d{3}[-. ]\d{4}\b",
+        r"\b0\d{1,4}[ -]\d{3,4}[ -]\d{3,4}\b",
+        r"\b0[1-9]\d{8,9}\b|\b1[389]00\d{6}\b|\b1[3-9]\d{9}\b",
+        r"(?i)\b(?:text|txt|sms|send|reply)\b[^.\n]{0,40}?\bto:?\s*\d{4,6}\b",
+        // Money, and numbers with a unit.
+        r"(?i)(?:[$€£¥₹₽₩₺₴฿₫₪]|\b(?:eur|usd|gbp|inr|rs|r\$|nt\$|chf|jpy|cny|rmb|aed|egp|sar|pln|sek|nok|dkk|czk|huf|try|rub|uah|vnd|idr|rp|thb|myr|rm|php|brl|mxn|ngn|kes|zar|cad|aud|nzd|sgd|hkd|btc)\b\.?)\s?\d[\d.,' ]*\d",
+        r"(?i)\b\d[\d.,]*\s?(?:[$€£¥₹₽₩₺₴฿₫₪%°]|(?:eur|usd|gbp|inr|chf|pln|zl|kr|kc|tl|p|pyb|rub|uah|грн|vnd|idr|thb|lei|ft|mb|gb|kb|tb|km|kg|ml|mg|mm|cm|kwh|px|pts?|ppm|bps|mins?|minutes?|minuten|hours?|days?|seconds?|sms|points?|steps?|calories|miles)\b|[元円원万]|बाट|บาท|टका|টাকা)",
+        r"\b\d+\.\d{1,2}\b|\b\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?\b|\b\d+,\d{2}\b",
+    ])
+});
+
+#[expect(clippy::expect_used, reason = "constant expressions, which every test compiles")]
+fn compile(patterns: &[&str]) -> Vec<Regex> {
+    patterns.iter().map(|pattern| Regex::new(pattern).expect("a regular expression")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_something_else_is_masked_whole() {
+        for (text, masked) in [
+            ("v.whatsapp.com/314159", "v.whatsapp.com/314159"),
+            ("mail ab1234@acme.example now", "ab1234@acme.example"),
+            ("from 203.0.113.24 today", "203.0.113.24"),
+            ("card 4829 **** **** 1133", "4829 **** **** 1133"),
+            ("card XX4410", "XX4410"),
+            ("rach ...1332", "...1332"),
+            ("parcel 4471-2290-1183", "4471-2290-1183"),
+            ("order 114-3941689-8772232", "114-3941689-8772232"),
+            ("hash FA+9qCX9VSu", "FA+9qCX9VSu"),
+            ("IBAN GB29NWBK60161331926819", "GB29NWBK60161331926819"),
+        ] {
+            let masks = Masks::find(text);
+            let found: Vec<&str> = masks.hard.iter().map(|(start, end)| &text[*start..*end]).collect();
+            assert_eq!(found, [masked], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_not_masked() {
+        for text in ["code 482913.", "code is 482913.Do not share it", "483-201", "4829 1344", "48-29-13", "Kx7-92Qp", "55 82 01"] {
+            let masks = Masks::find(text);
+            assert!(masks.hard.is_empty() && masks.soft.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_times_phones_and_amounts_are_masked_softly() {
+        for text in ["2026-11-23", "23-11-2026", "09:14", "at 0930", "(415) 555-0187", "800-531-8722", "EUR 245.10", "1500p", "12.500원", "4820 MB", "1,249.99"] {
+            assert!(!Masks::find(text).soft.is_empty(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The visible text of an HTML mail, line by line as a reader sees it.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use scraper::node::{Element, Node};
+use scraper::Html;
+use zeroize::Zeroizing;
+
+use super::style::{self, Colour, Style};
+use crate::extract::Link;
+
+/// The most tags. With more, the parser's time is no longer bounded by the input's length, because each tag
+/// may look through all that are open; such a mail has no visible text.
+const TAGS_MAX: usize = 20_000;
+
+/// Between two cells of a row, until it is known whether they are the digits of one code.
+const CELL: char = '\u{1F}';
+
+/// What a person sees of an HTML part.
+#[derive(Default)]
+pub(super) struct Visible {
+    pub(super) text: Zeroizing<String>,
+    pub(super) links: Vec<Link>,
+}
+
+/// Reads the visible text of an HTML part.
+///
+/// The tree is walked without recursion, so that its depth costs no stack.
+pub(super) fn visible(html: &str) -> Visible {
+    if html.matches('<').count() > TAGS_MAX {
+        return Visible::default();
+    }
+    let html = Html::parse_document(&FORMATTING.replace_all(html, "<${1}x-$2$3"));
+    let mut walk = Walk { hidden_classes: hidden_classes(&html), ..Walk::default() };
+    let mut next = Some(html.tree.root());
+    while let Some(node) = next {
+        let descends = walk.enter(node.value());
+        next = node.first_child().filter(|_| descends);
+        let mut left = node;
+        while next.is_none() {
+            if left != node || descends {
+                walk.leave();
+            }
+            next = left.next_sibling();
+            let Some(parent) = left.parent().filter(|_| next.is_none()) else { break };
+            left = parent;
+        }
+    }
+    Visible { text: joined(&walk.text), links: walk.links }
+}
+
+/// Elements like `b`, whose names are changed before the tree is built: an unclosed one is opened again in every
+/// paragraph that follows, so that few bytes make a tree of any size.
+#[expect(clippy::expect_used, reason = "a constant expression, which every test compiles")]
+static FORMATTING: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)<(/?)(a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)([\s/>])").expect("a regular expression")
+});
+
+/// How what follows is set off from what was before; the later is the stronger.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Break {
+    #[default]
+    None,
+    Space,
+    Cell,
+    Line,
+}
+
+/// What an open element means for the text in it.
+#[derive(Clone, Copy, Default)]
+struct Frame {
+    tiny: bool,
+    colour: Option<Colour>,
+    /// The colour behind the text; `None` if it is not known.
+    background: Option<Colour>,
+    /// The break after the element.
+    after: Break,
+    /// Where a cell's text began.
+    cell: Option<usize>,
+    /// Whether a link ends here.
+    link: bool,
+}
+
+#[derive(Default)]
+struct Walk {
+    text: Zeroizing<String>,
+    links: Vec<Link>,
+    hidden_classes: BTreeSet<String>,
+    frames: Vec<Frame>,
+    pending: Break,
+    /// Where the last line of the text begins.
+    line: usize,
+    /// Where the open link leads, and where its text began.
+    link: Option<(Zeroizing<String>, usize)>,
+}
+
+impl Walk {
+    /// Takes a node in; whether its children are to be walked. Only then is it left again.
+    fn enter(&mut self, node: &Node) -> bool {
+        match node {
+            Node::Document | Node::Fragment => {
+                self.frames.push(Frame { colour: Some([0; 3]), background: Some([255; 3]), ..Frame::default() });
+                true
+            }
+            Node::Element(element) => self.open(element),
+            Node::Text(text) => {
+                self.write(text);
+                false
+            }
+            Node::Doctype(_) | Node::Comment(_) | Node::ProcessingInstruction(_) => false,
+        }
+    }
+
+    fn open(&mut self, element: &Element) -> bool {
+        let style = style::of(element.attr("style").unwrap_or_default());
+        if style.hidden || is_unseen(element) || element.classes().any(|class| self.hidden_classes.contains(class)) {
+            return false;
+        }
+        let mut frame = self.frame(element, &style);
+        let around = around(element.name(), style.beside);
+        // The first block of a cell does not begin a line of its own.
+        let begins_cell = self.frames.iter().rev().find_map(|frame| frame.cell) == Some(self.text.len());
+        if !(begins_cell && self.pending == Break::Cell) {
+            self.pending = self.pending.max(around);
+        }
+        if matches!(element.name(), "td" | "th") {
+            frame.cell = Some(self.text.len());
+        }
+        frame.after = around;
+        if element.name() == "x-a" {
+            frame.link = true;
+            self.link = element.attr("href").map(|href| (Zeroizing::new(href.to_owned()), self.text.len()));
+        }
+        self.frames.push(frame);
+        true
+    }
+
+    fn frame(&self, element: &Element, style: &Style) -> Frame {
+        let above = self.frames.last().copied().unwrap_or_default();
+        let painted = element.attr("bgcolor").map(style::colour).or(element.attr("background").map(|_| None));
+        // A class may have painted it.
+        let unknown = element.attr("class").or(element.attr("id")).map(|_| None);
+        let colour = style.colour.or(element.attr("color").and_then(style::colour)).or(above.colour);
+        Frame {
+            tiny: style.tiny.unwrap_or(above.tiny),
+            colour,
+            background: style.background.or(painted).or(unknown).unwrap_or(above.background),
+            ..Frame::default()
+        }
+    }
+
+    fn leave(&mut self) {
+        let Some(frame) = self.frames.pop() else { return };
+        if frame.link && let Some((href, start)) = self.link.take() {
+            let shown = Zeroizing::new(self.text.get(start..).unwrap_or_default().trim().to_owned());
+            self.links.push(Link { href, shown });
+        }
+        match frame.cell {
+            // A cell of one line stands beside the next, whatever blocks are in it.
+            // The break before the cell's text is counted to the text.
+            Some(start) if self.line <= start + 1 => self.pending = Break::Cell,
+            Some(_) => self.pending = Break::Line,
+            None => self.pending = self.pending.max(frame.after),
+        }
+    }
+
+    fn write(&mut self, text: &str) {
+        let frame = self.frames.last().copied().unwrap_or_default();
+        if frame.tiny || (frame.colour.is_some() && frame.colour == frame.background) {
+            return;
+        }
+        let space = |c: char| c.is_ascii_whitespace();
+        if text.starts_with(space) {
+            self.pending = self.pending.max(Break::Space);
+        }
+        for word in text.split(space).filter(|word| !word.is_empty()) {
+            self.set_off();
+            self.text.push_str(word);
+            self.pending = Break::Space;
+        }
+        if !text.ends_with(space) && text.contains(|c| !space(c)) {
+            self.pending = Break::None;
+        }
+    }
+
+    fn set_off(&mut self) {
+        match self.pending {
+            _ if self.text.is_empty() => {}
+            Break::None => {}
+            Break::Space => self.text.push(' '),
+            Break::Cell => self.text.push(CELL),
+            Break::Line => {
+                self.text.push('\n');
+                self.line = self.text.len();
+            }
+        }
+        self.pending = Break::None;
+    }
+}
+
+/// How an element is set off from its neighbours.
+fn around(name: &str, beside: bool) -> Break {
+    match name {
+        "td" | "th" => Break::Cell,
+        "x-a" | "x-b" | "x-i" | "span" | "x-font" => if beside { Break::Cell } else { Break::None },
+        _ if beside => Break::Cell,
+        "address" | "article" | "aside" | "blockquote" | "br" | "center" | "dd" | "div" | "dl" | "dt" | "fieldset" | "figcaption" | "figure"
+        | "footer" | "form" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "header" | "hr" | "li" | "main" | "nav" | "ol" | "p" | "pre"
+        | "section" | "table" | "tr" | "ul" | "tbody" | "thead" | "tfoot" | "caption" => Break::Line,
+        _ => Break::None,
+    }
+}
+
+/// Whether an element is not shown because of what it is, or quotes an earlier mail.
+fn is_unseen(element: &Element) -> bool {
+    let never = matches!(
+        element.name(),
+        "head" | "title" | "script" | "style" | "template" | "noscript" | "textarea" | "select" | "datalist" | "iframe" | "object" | "embed"
+            | "svg" | "math" | "audio" | "video" | "canvas" | "map" | "noframes" | "dialog"
+    );
+    let quote = element.classes().any(|class| matches!(class, "gmail_quote" | "yahoo_quoted" | "moz-cite-prefix" | "protonmail_quote"))
+        || matches!(element.id(), Some("divRplyFwdMsg" | "appendonsend" | "OLK_SRC_BODY_SECTION"))
+        || (element.name() == "blockquote" && element.attr("type").is_some_and(|cite| cite.eq_ignore_ascii_case("cite")));
+    never || quote || element.attr("hidden").is_some()
+}
+
+/// The classes that the mail's own style sheets hide on every screen.
+fn hidden_classes(html: &Html) -> BTreeSet<String> {
+    let mut classes = BTreeSet::new();
+    for node in html.tree.nodes() {
+        let is_sheet = node.parent().and_then(|parent| parent.value().as_element()).is_some_and(|parent| parent.name() == "style");
+        if let (true, Some(sheet)) = (is_sheet, node.value().as_text()) {
+            classes.extend(style::hidden_classes(sheet));
+        }
+    }
+    classes
+}
+
+/// The text with its cells side by side: single characters are one code, all else is set off by a space.
+fn joined(text: &str) -> Zeroizing<String> {
+    let mut joined = Zeroizing::new(String::with_capacity(text.len()));
+    for line in text.lines() {
+        let mut before_single = false;
+        for (at, cell) in line.split(CELL).map(str::trim).filter(|cell| !cell.is_empty()).enumerate() {
+            let single = cell.chars().filter(|c| c.is_alphanumeric()).count() == 1 && cell.chars().count() == 1;
+            if at > 0 && !(single && before_single) {
+                joined.push(' ');
+            }
+            joined.push_str(cell);
+            before_single = single;
+        }
+        joined.push('\n');
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_hidden_is_no_text() {
+        for decoy in [
+            "<div style=\"display:none\">111222</div>", "<p hidden>111222</p>", "<!-- 111222 -->", "<script>111222</script>", "<style>111222</style>",
+            "<span style=\"font-size:0\">111222</span>", "<span style=\"font-size:1px;color:#fff\">111222</span>", "<template>111222</template>",
+            "<div style=\"opacity:0\"><p>111222</p></div>", "<div style=\"max-height:0;overflow:hidden\">111222</div>", "<noscript>111222</noscript>",
+            "<font color=\"#ffffff\">111222</font>", "<div bgcolor=\"#000\"><span style=\"color:black\">111222</span></div>", "<title>111222</title>",
+            "<div style=\"visibility:hidden\">111222</div>", "<div class=\"gmail_quote\">111222</div>", "<blockquote type=\"cite\">111222</blockquote>",
+            "<style>.pre, td { display: none !important }</style><p class=\"big pre\">111222</p>", "<b style='display:none'>111222</b>",
+            "<img alt=\"111222\">", "<input value=\"111222\">", "<select><option>111222</select>",
+        ] {
+            let text = visible(&format!("<p>code</p>{decoy}<p>482913</p>")).text;
+            assert!(!text.contains("111222") && text.contains("482913"), "{decoy}: {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_text() {
+        for shown in [
+            "<td style=\"font-size:0\"><div style=\"font-size:16px\">482913</div></td>", "<a style=\"background:#1a73e8;color:#fff\">482913</a>",
+            "<table bgcolor=\"#000000\"><tr><td style=\"color:#ffffff\">482913</td></tr></table>", "<p class=\"button\" style=\"color:#fff\">482913</p>",
+            "<div style=\"max-height:0\">482913</div>", "<style>@media print { .x { display:none } }</style><p class=x>482913</p>",
+            "&#52;&#56;&#50;&#57;&#49;&#x33;", "<span>4</span><span>8</span><span>2</span><b>9</b><i>1</i>3", "<p>482913",
+            "<table><tr><td>4</td> <td>8</td><td><p>2</p></td><td>9</td><td>1</td><td>3</td></tr></table>",
+            "<div style='display:inline-block'>4</div><div style='display:inline-block'>8</div><div style='display:inline-block'>2</div><div style='display:inline-block'>9</div><div style='display:inline-block'>1</div><div style='display:inline-block'>3</div>",
+        ] {
+            assert!(visible(shown).text.contains("482913"), "{shown}: {:?}", visible(shown).text);
+        }
+    }
+
+    #[test]
+    fn blocks_are_lines_and_cells_stand_side_by_side() {
+        for (html, text) in [
+            ("<p>Your code</p><p>482913</p>", "Your code\n482913\n"),
+            ("a<br>b", "a\nb\n"),
+            ("<table><tr><td>Order</td><td>771234</td></tr><tr><td>Code</td><td><p>482913</p></td></tr></table>", "Order 771234\nCode 482913\n"),
+            ("  a\n  b <b>c</b>d ", "a b cd\n"),
+        ] {
+            assert_eq!(*visible(html).text, text, "{html}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_kept_with_what_it_shows() {
+        let visible = visible("<p>or <a href=\"https://acme.example/magic?t=1&amp;u=2\">Sign <b>in</b></a></p><a href=x style=\"display:none\">no</a>");
+        let links: Vec<_> = visible.links.iter().map(|link| (link.href.as_str(), link.shown.as_str())).collect();
+        assert_eq!(links, [("https://acme.example/magic?t=1&u=2", "Sign in")]);
+    }
+
+    #[test]
+    fn hostile_html_costs_neither_stack_nor_time() {
+        for html in ["<div>", "<b a1><p>", "<table>", "<a b=1 ", "<!--", "<select>", "<svg>", "<p><table><td>", "&amp", "<ul><li>"] {
+            let text = visible(&html.repeat(256 * 1024 / html.len())).text;
+            assert!(text.trim().is_empty() || html.starts_with('&'));
+            let text = visible(&format!("{}482913", html.repeat(19_000 / html.matches('<').count().max(1)))).text;
+            assert!(text.len() < 1024 * 1024);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What a peer sends: command lines and mails, bounded in length and time.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use super::data::Data;
+
+/// The longest command line, in octets with its CRLF: the 512 of RFC 5321, section 4.5.3.1.4, and what
+/// SIZE, BODY, SMTPUTF8 and long addresses add, generously.
+pub(super) const LINE_MAX: usize = 2_048;
+
+/// How long a peer may take for one command (RFC 5321, section 4.5.3.2.7).
+const COMMAND_MAX: Duration = Duration::from_mins(5);
+
+/// How long a peer may take for one block of a mail (RFC 5321, section 4.5.3.2.5).
+const BLOCK_MAX: Duration = Duration::from_mins(3);
+
+/// How long a peer may take for everything.
+const SESSION_MAX: Duration = Duration::from_mins(10);
+
+/// How long a peer that was told goodbye may take to close.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
+
+/// How much is read at once.
+const BLOCK_OCTETS: usize = 8 * 1024;
+
+/// The receiving half of a session.
+pub(super) struct Incoming {
+    stream: OwnedReadHalf,
+    stop: CancellationToken,
+    session_until: Instant,
+    block: Zeroizing<Vec<u8>>,
+    taken: usize,
+}
+
+/// Why nothing more comes in.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    #[error("the peer closed its side")]
+    Closed,
+    #[error("the peer took too long")]
+    TimedOut,
+    #[error("the listener stops")]
+    Stopping,
+    #[error("the connection broke: {0}")]
+    Broken(io::Error),
+}
+
+impl Incoming {
+    pub(super) fn new(stream: OwnedReadHalf, stop: CancellationToken) -> Self {
+        let block = Zeroizing::new(Vec::with_capacity(BLOCK_OCTETS));
+        Self { stream, stop, session_until: Instant::now() + SESSION_MAX, block, taken: 0 }
+    }
+
+    /// Reads to the next LF, and keeps it. Of a line longer than [`LINE_MAX`], `LINE_MAX + 1` octets are
+    /// kept and the rest is discarded.
+    ///
+    /// A line zeroizes, for a peer that does not wait for `DATA` to be accepted sends text as commands.
+    pub(super) async fn line(&mut self) -> Result<Zeroizing<Vec<u8>>, End> {
+        let until = Instant::now() + COMMAND_MAX;
+        let mut line = Zeroizing::new(Vec::with_capacity(LINE_MAX + 1));
+        loop {
+            let unread = self.unread();
+            let lf = unread.iter().position(|&octet| octet == b'\n');
+            let length = lf.map_or(unread.len(), |lf| lf + 1);
+            let room = LINE_MAX + 1 - line.len();
+            line.extend(unread.iter().take(length.min(room)));
+            self.taken += length;
+            if lf.is_some() {
+                return Ok(line);
+            }
+            self.fill(until).await?;
+        }
+    }
+
+    /// Reads a mail to its end. `None` if it was too large; then its octets are discarded.
+    pub(super) async fn mail(&mut self) -> Result<Option<Zeroizing<Vec<u8>>>, End> {
+        let mut data = Data::new();
+        loop {
+            self.taken += data.take(self.unread());
+            if data.ended() {
+                return Ok(data.into_octets());
+            }
+            self.fill(Instant::now() + BLOCK_MAX).await?;
+        }
+    }
+
+    /// Discards what still comes until the peer closes. A socket that is closed with octets unread
+    /// resets the connection, and the peer may lose the last reply.
+    pub(super) async fn discard(mut self) {
+        let until = Instant::now() + CLOSE_MAX;
+        while self.read(until).await.is_ok() {}
+    }
+
+    fn unread(&self) -> &[u8] {
+        self.block.get(self.taken..).unwrap_or_default()
+    }
+
+    /// Waits for the next block. The one before has been taken.
+    async fn fill(&mut self, until: Instant) -> Result<(), End> {
+        let stop = self.stop.clone();
+        let until = until.min(self.session_until);
+        // Octets that are there already win against a timer, so a peer that never pauses is looked at here.
+        if Instant::now() >= until {
+            return Err(End::TimedOut);
+        }
+        stop.run_until_cancelled(self.read(until)).await.unwrap_or(Err(End::Stopping))
+    }
+
+    async fn read(&mut self, until: Instant) -> Result<(), End> {
+        self.block.clear();
+        self.taken = 0;
+        match timeout_at(until, self.stream.read_buf(&mut *self.block)).await {
+            Ok(Ok(0)) => Err(End::Closed),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(End::Broken(error)),
+            Err(_elapsed) => Err(End::TimedOut),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_and_mails_are_taken_as_they_were_sent() {
+        let mut incoming = sent(b"NOOP\r\nDATA\r\nn\xc3\xbcl\0\xff\r\n..\r\n.\r\nQUIT\r\nQU").await;
+        assert_eq!(incoming.line().await.unwrap().as_slice(), b"NOOP\r\n");
+        assert_eq!(incoming.line().await.unwrap().as_slice(), b"DATA\r\n");
+        assert_eq!(incoming.mail().await.unwrap().unwrap().as_slice(), b"n\xc3\xbcl\0\xff\r\n.\r\n");
+        assert_eq!(incoming.line().await.unwrap().as_slice(), b"QUIT\r\n");
+        assert!(matches!(incoming.line().await, Err(End::Closed)));
+    }
+
+    #[tokio::test]
+    async fn a_mail_that_spans_many_blocks_is_whole() {
+        let mail = "your code is 482913\r\n".repeat(5_000);
+        let mut incoming = sent(format!("{mail}.\r\nNOOP\r\n").as_bytes()).await;
+        assert_eq!(incoming.mail().await.unwrap().unwrap().as_slice(), mail.as_bytes());
+        assert_eq!(incoming.line().await.unwrap().as_slice(), b"NOOP\r\n");
+    }
+
+    #[tokio::test]
+    async fn of_a_long_line_the_rest_is_discarded_to_its_end() {
+        let mut incoming = sent(format!("{}\r\nNOOP\r\n", "x".repeat(100_000)).as_bytes()).await;
+        assert_eq!(incoming.line().await.unwrap().len(), LINE_MAX + 1);
+        assert_eq!(incoming.line().await.unwrap().as_slice(), b"NOOP\r\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_never_pauses_is_out_of_time_after_ten_minutes() {
+        let mut incoming = sent(b"NOOP\r\n").await;
+        advance(SESSION_MAX).await;
+        assert!(matches!(incoming.line().await, Err(End::TimedOut)));
+    }
+
+    /// What comes in from a peer that sends `octets` and then closes its side.
+    async fn sent(octets: &[u8]) -> Incoming {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        peer.write_all(octets).await.unwrap();
+        Incoming::new(stream.into_split().0, CancellationToken::new())
+    }
+}
