@@ -145,7 +145,7 @@ impl VerifiedRequest {
     /// # Errors
     ///
     /// [`Untrusted::Revoked`], [`Untrusted::NotAMember`], or [`Untrusted::RosterUnknown`] if `book` lacks that roster.
-    pub fn check_live(&self, book: &Book) -> Result<(), Untrusted> {
+    pub fn signers_stand(&self, book: &Book) -> Result<(), Untrusted> {
         book.still_names(&self.request.heading.signer, Request::ROLE)?;
         if let Some((_, decision)) = &self.approval {
             book.still_names(&decision.heading.signer, Decision::ROLE)?;

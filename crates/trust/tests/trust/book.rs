@@ -105,6 +105,8 @@ fn a_roster_that_its_own_owner_key_did_not_sign_is_refused() {
     refused!(Roster::verify(&in_its_name), Untrusted::Signature);
 
     let signed = sign(&first_roster());
+    let in_anothers_name = SignedStatement { key: key(STRANGER).id(), ..signed.clone() };
+    refused!(Roster::verify(&in_anothers_name), Untrusted::Signature);
     for index in 0..signed.payload.len() {
         let mut flipped = signed.clone();
         flipped.payload[index] ^= 1 << (index % 8);

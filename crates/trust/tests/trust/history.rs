@@ -48,7 +48,7 @@ fn every_legal_history_verifies() {
         assert_eq!(verified.digest, said.request.digest());
         let state = State::replay(history.iter().map(|recorded| &recorded.event));
         assert_eq!(state.phase(), Some(last.event.kind()), "{kinds:?}");
-        assert!(verified.check_live(&family.book).is_ok());
+        assert!(verified.signers_stand(&family.book).is_ok());
     }
 }
 
@@ -104,6 +104,11 @@ fn an_event_that_is_dropped_doubled_or_moved_is_missed() {
     ] {
         refused!(verify(order), Untrusted::History { version: found } if found == version);
     }
+    let mut renumbered = whole.clone();
+    for recorded in &mut renumbered {
+        recorded.version = recorded.version.next();
+    }
+    refused!(VerifiedRequest::verify(&renumbered, &family.book), Untrusted::History { version: 2 });
 }
 
 #[test]
@@ -201,19 +206,13 @@ fn a_capture_is_made_by_a_capturer_that_the_decision_names() {
 fn a_capture_acts_on_the_approval_that_stands() {
     let family = Family::new();
     let said = Said::by(&family);
+    let elsewhere = Heading { request: RequestId::new(at(0), [8; 10]), ..family.heading(CAPTURER) };
+    let capture = || family.capture(said.request.digest(), said.approval.digest());
     let captures = [
-        Capture {
-            decision: Digest::of(&[b"another decision"]),
-            ..family.capture(said.request.digest(), said.approval.digest())
-        },
-        Capture {
-            decision: said.denial.digest(),
-            ..family.capture(said.request.digest(), said.approval.digest())
-        },
-        Capture {
-            request: Digest::of(&[b"another request"]),
-            ..family.capture(said.request.digest(), said.approval.digest())
-        },
+        Capture { decision: Digest::of(&[b"another decision"]), ..capture() },
+        Capture { decision: said.denial.digest(), ..capture() },
+        Capture { request: Digest::of(&[b"another request"]), ..capture() },
+        Capture { heading: elsewhere, ..capture() },
     ];
     for capture in captures {
         refused!(said.then_captured(&family, CAPTURER, &capture), Untrusted::Unbound { what: Approved });
@@ -274,7 +273,7 @@ fn another_agent_neither_consumes_nor_cancels() {
 }
 
 #[test]
-fn another_key_of_the_same_agent_does_not_consume_what_the_first_asked_for() {
+fn another_key_of_the_same_agent_neither_consumes_nor_cancels_what_the_first_asked_for() {
     let mut family = Family::new();
     let said = Said::by(&family);
     family.succeed(|roster| {
@@ -283,9 +282,12 @@ fn another_key_of_the_same_agent_does_not_consume_what_the_first_asked_for() {
     });
     let roster = family.book.seen().unwrap();
     let heading = Heading { roster, ..family.heading(STRANGER) };
-    let consume = Consume { heading, ..family.consume(said.capture.digest()) };
+    let consume = Consume { heading: heading.clone(), ..family.consume(said.capture.digest()) };
     let event = Event::Consumed { statement: key(STRANGER).sign(&consume), claim: consume.claim };
     refused!(said.then(&family, event), Untrusted::Unbound { what: Captured });
+    let cancel = Cancel { heading, ..family.cancel(said.request.digest()) };
+    let event = Event::Cancelled { statement: key(STRANGER).sign(&cancel) };
+    refused!(said.then(&family, event), Untrusted::Unbound { what: Requested });
 }
 
 #[test]
@@ -295,6 +297,16 @@ fn a_consumption_claims_the_capture_that_stands() {
     let consume = family.consume(Digest::of(&[b"another capture"]));
     let event = Event::Consumed { statement: key(AGENT).sign(&consume), claim: consume.claim };
     refused!(said.then(&family, event), Untrusted::Unbound { what: Captured });
+}
+
+#[test]
+fn a_cancellation_names_the_request_that_it_takes_back() {
+    let family = Family::new();
+    let said = Said::by(&family);
+    let heading = Heading { request: RequestId::new(at(0), [8; 10]), ..family.heading(AGENT) };
+    let cancel = Cancel { heading, ..family.cancel(said.request.digest()) };
+    let event = Event::Cancelled { statement: key(AGENT).sign(&cancel) };
+    refused!(said.then(&family, event), Untrusted::Elsewhere { what: "request" });
 }
 
 #[test]
@@ -317,7 +329,7 @@ fn a_history_that_rests_on_a_revoked_key_is_true_and_not_acted_on() {
         let history = Said::by(&family).history(&[Requested, Approved, Captured]);
         family.succeed(|roster| roster.revoked = vec![Revocation { key: key(seed).id(), at: at(60) }]);
         let verified = VerifiedRequest::verify(&history, &family.book).unwrap();
-        refused!(verified.check_live(&family.book), Untrusted::Revoked { .. });
+        refused!(verified.signers_stand(&family.book), Untrusted::Revoked { .. });
     }
 }
 

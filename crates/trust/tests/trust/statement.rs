@@ -6,6 +6,8 @@ use agent_otp_domain::{Channels, CodeShape, Digest, Filter, OwnerId, RequestId, 
 use agent_otp_trust::{
     Book, Cancel, Capture, Consume, Decision, Heading, Request, Revocation, Statement, Untrusted, Verdict,
 };
+use data_encoding::HEXLOWER;
+use ed25519_dalek::{Signature, SigningKey, Verifier as _};
 
 use crate::family::{
     AGENT, APPROVER, CAPTURER, Family, OTHER_AGENT, OWNER, STRANGER, Said, at, filter, first_roster, key,
@@ -61,6 +63,21 @@ fn a_flipped_bit_anywhere_in_the_signature_breaks_it() {
         flipped.signature[index] ^= 1 << (index % 8);
         refused!(Decision::verify(&flipped, &family.book), Untrusted::Signature);
     }
+}
+
+/// With R the identity and S = k·a, the equation of RFC 8032 holds; computed from the agent's seed.
+#[test]
+fn a_signature_with_a_point_of_small_order_is_refused_though_it_satisfies_the_equation() {
+    let family = Family::new();
+    let mut signed = Said::by(&family).cancel;
+    signed.signature = [0; 64];
+    signed.signature[0] = 1;
+    let s = "41049d7097cdfb7a74da51b7766d75de932e8f000b700c16c9b320d8e9e6c60d";
+    signed.signature[32..].copy_from_slice(&HEXLOWER.decode(s.as_bytes()).unwrap());
+
+    let lenient = SigningKey::from_bytes(&[AGENT; 32]).verifying_key();
+    assert!(lenient.verify(&signed.signed_bytes(), &Signature::from_bytes(&signed.signature)).is_ok());
+    refused!(Cancel::verify(&signed, &family.book), Untrusted::Signature);
 }
 
 #[test]
