@@ -1,0 +1,108 @@
+//! A file that only its user can read, and that is there whole or not at all, whatever crashes.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+use zeroize::Zeroizing;
+
+use crate::KeyringError;
+
+/// Longer than anything that is kept here, in bytes.
+const LONGEST: usize = 1_024;
+
+/// Makes a directory that only this user can enter; one that is there must be so already.
+pub(crate) fn make_dir(dir: &Path) -> Result<(), KeyringError> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(unwritable(dir))?;
+    is_private(dir, &fs::metadata(dir).map_err(unreadable(dir))?, 0o700)
+}
+
+/// Holds a directory for one program at a time, until the returned file is dropped.
+pub(crate) fn lock(dir: &Path) -> Result<File, KeyringError> {
+    let path = dir.join("lock");
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).map_err(unwritable(&path))?;
+    file.lock().map_err(unwritable(&path))?;
+    Ok(file)
+}
+
+/// Reads a whole file, if nobody else can.
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+    let file = File::open(path).map_err(unreadable(path))?;
+    is_private(path, &file.metadata().map_err(unreadable(path))?, 0o600)?;
+    // All of the room is taken at once: a buffer that grows leaves copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(2 * LONGEST));
+    file.take(LONGEST as u64).read_to_end(&mut content).map_err(unreadable(path))?;
+    Ok(content)
+}
+
+/// Writes a file that is not there yet.
+pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), KeyringError> {
+    let (dir, file) = written(path, content)?;
+    file.persist_noclobber(path).map_err(|error| {
+        if error.error.kind() == io::ErrorKind::AlreadyExists {
+            KeyringError::Exists { path: path.to_owned() }
+        } else {
+            unwritable(path)(error.error)
+        }
+    })?;
+    sync(&dir)
+}
+
+/// Writes a file in place of the one that may be there.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), KeyringError> {
+    let (dir, file) = written(path, content)?;
+    file.persist(path).map_err(|error| unwritable(path)(error.error))?;
+    sync(&dir)
+}
+
+/// The content in a nameless neighbour of the file, of mode 0600, on the disk.
+fn written(path: &Path, content: &[u8]) -> Result<(PathBuf, NamedTempFile), KeyringError> {
+    let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
+    let mut file = NamedTempFile::new_in(&dir).map_err(unwritable(path))?;
+    file.write_all(content).and_then(|()| file.as_file().sync_all()).map_err(unwritable(path))?;
+    Ok((dir, file))
+}
+
+/// Puts a directory's new entries on the disk.
+#[cfg(unix)]
+fn sync(dir: &Path) -> Result<(), KeyringError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(unwritable(dir))
+}
+
+/// Elsewhere the file system alone answers for it.
+#[cfg(not(unix))]
+fn sync(_dir: &Path) -> Result<(), KeyringError> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn is_private(path: &Path, metadata: &fs::Metadata, wanted: u32) -> Result<(), KeyringError> {
+    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeyringError::Loose { path: path.to_owned(), mode, wanted });
+    }
+    Ok(())
+}
+
+/// Elsewhere a mode says nothing.
+#[cfg(not(unix))]
+fn is_private(_path: &Path, _metadata: &fs::Metadata, _wanted: u32) -> Result<(), KeyringError> {
+    Ok(())
+}
+
+fn unreadable(path: &Path) -> impl Fn(io::Error) -> KeyringError {
+    move |source| KeyringError::Unreadable { path: path.to_owned(), source }
+}
+
+fn unwritable(path: &Path) -> impl Fn(io::Error) -> KeyringError {
+    move |source| KeyringError::Unwritable { path: path.to_owned(), source }
+}
