@@ -9,6 +9,7 @@ mod link;
 mod mask;
 mod normalise;
 mod phrases;
+mod place;
 mod score;
 mod text;
 
@@ -84,8 +85,7 @@ fn of_reading(subject: &str, body: &str, shape: Option<&CodeShape>, domain: Opti
         return Extraction::None;
     }
     let context = Context { text: &text, subject, phrases: phrases::Phrases::find(&text) };
-    let w = weigh(&context, candidates); if std::env::var("DBG").is_ok() { for (c, s) in &w { eprintln!("DBG {} {} {}", c.value.as_str(), s.points, s.anchored); } }
-    choose(&w, shape)
+    choose(&weigh(&context, candidates), shape)
 }
 
 /// Weighs the candidates, best first, each value once.
@@ -112,7 +112,9 @@ fn choose(weighed: &[(Candidate, Score)], shape: Option<&CodeShape>) -> Extracti
     let Some((best, score)) = fitting.next() else { return Extraction::None };
     let next = fitting.next();
     if score.points >= score::RELEASE {
-        let margin = |other: &Score| if score.anchored && other.anchored { score::MARGIN_ANCHORED } else { score::MARGIN };
+        let margin = |other: &Score| {
+            if score.anchored && other.anchored { score::MARGIN_ANCHORED } else { score::MARGIN }
+        };
         if next.is_some_and(|(_, other)| score.points - other.points < margin(other)) {
             return Extraction::Ambiguous;
         }
@@ -128,4 +130,83 @@ fn choose(weighed: &[(Candidate, Score)], shape: Option<&CodeShape>) -> Extracti
 
 fn release(value: &str, confidence: Confidence) -> Extraction {
     Code::new(value).map_or(Extraction::None, |code| Extraction::Code(code, confidence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_of_another_shape_is_none() {
+        for (text, shape, found) in [
+            ("Your code is 4829. Order 771234.", "digits:6", "None"),
+            ("Your pairing code is 4829 and your login code is 771234.", "digits:6", "771234 High"),
+            ("Your code is 482913.", "letters:6", "None"),
+            ("G-482913 is your Google verification code.", "digits:6", "482913 High"),
+            ("4829", "digits:4", "4829 Low"),
+            ("4829 and 5530", "digits:4", "None"),
+            ("hey my number is 415 555 0187", "digits:10", "None"),
+        ] {
+            let shape = shape.parse().unwrap();
+            assert_eq!(shown(code(&Text::plain(text), Some(&shape), None)), found, "{text}");
+        }
+        assert_eq!(shown(code(&Text::plain("4829"), None, None)), "None");
+    }
+
+    #[test]
+    fn a_message_bound_to_another_domain_is_refused() {
+        let message = Text::plain("Your Acme code is 482913.\n\n@login.acme.example #482913");
+        for (domain, found) in [
+            (Some("acme.example"), "482913 High"),
+            (Some("login.acme.example"), "482913 High"),
+            (Some("me.example"), "Conflicting"),
+            (Some("other.login.acme.example"), "Conflicting"),
+            (None, "482913 High"),
+        ] {
+            assert_eq!(shown(code(&message, None, domain)), found, "{domain:?}");
+        }
+    }
+
+    #[test]
+    fn readings_must_agree() {
+        for (plain, html, found) in [
+            ("Your code is 482913", "Your code is 482 913", "482913 Medium"),
+            ("Your code is 482913", "Your code is 111222", "Conflicting"),
+            ("See the HTML", "Your login code is 482913", "482913 High"),
+            ("Code 1: 482913\nCode 2: 550192", "Your code is 482913", "Ambiguous"),
+        ] {
+            let readings = [plain, html].map(|text| zeroize::Zeroizing::new(text.to_owned())).into();
+            assert_eq!(
+                shown(code(&Text::mail(zeroize::Zeroizing::default(), readings, Vec::new()), None, None)),
+                found,
+                "{plain}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_of_two_codes_is_never_picked() {
+        for text in [
+            "Code 1: 482913\nCode 2: 550192",
+            "Your code is 482913. Your code is 550192.",
+            "Code: 482913 or code: 550192",
+        ] {
+            assert_eq!(shown(code(&Text::plain(text), None, None)), "Ambiguous", "{text}");
+        }
+    }
+
+    #[test]
+    fn the_debug_of_an_extraction_shows_no_code() {
+        let found = code(&Text::plain("Your login code is 482913"), None, None);
+        assert_eq!(format!("{found:?}"), "Code(Code(redacted), High)");
+    }
+
+    fn shown(extraction: Extraction) -> String {
+        match extraction {
+            Extraction::Code(code, confidence) => format!("{} {confidence:?}", code.expose()),
+            Extraction::Ambiguous => "Ambiguous".to_owned(),
+            Extraction::Conflicting => "Conflicting".to_owned(),
+            Extraction::None => "None".to_owned(),
+        }
+    }
 }

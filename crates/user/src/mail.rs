@@ -1,7 +1,7 @@
 //! Reads an e-mail: who sent it, and the text that a person would see.
 //!
 //! What is hidden in the HTML, quoted from an earlier mail, attached or forwarded as an attachment is not text.
-//! Bounds: 25 MiB of mail, 200 parts, 16 levels, 256 KiB of text; see also [`html`] for its own.
+//! Bounds: 25 MiB of mail, 200 parts, 16 levels of parts, 256 KiB of text, 10,000 tags in an HTML part.
 
 mod html;
 mod parts;
@@ -18,9 +18,6 @@ use crate::extract::Text;
 
 /// The longest mail that is read, in bytes.
 pub const MAIL_BYTES_MAX: usize = 25 * 1024 * 1024;
-
-/// The most parts of a mail. It also bounds how deeply forwarded mails are nested, which costs stack.
-const PARTS_MAX: usize = 200;
 
 /// One e-mail.
 pub struct Mail {
@@ -59,13 +56,87 @@ pub enum MailError {
 ///
 /// [`MailError`] if there is not exactly one sender, or if a bound is passed.
 pub fn read(raw: &[u8]) -> Result<Mail, MailError> {
-    if raw.len() > MAIL_BYTES_MAX || parts::count(raw) > PARTS_MAX {
+    if raw.len() > MAIL_BYTES_MAX || parts::are_too_many(raw) {
         return Err(MailError::TooLarge);
     }
     let message = MessageParser::default().parse(raw).ok_or(MailError::NoMail)?;
     let from = sender::of(&message, raw)?;
-    let subject = message.header(HeaderName::Subject).and_then(|subject| subject.as_text()).unwrap_or_default();
+    let subject =
+        message.header(HeaderName::Subject).and_then(|subject| subject.as_text()).unwrap_or_default();
     let subject = Zeroizing::new(subject.to_owned());
     let (readings, links) = parts::readings(&message)?;
     Ok(Mail { from, text: Text::mail(subject, readings, links) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_debug_of_a_mail_shows_nothing_of_it() {
+        insta::assert_debug_snapshot!(read(b"From: a@acme.example\r\n\r\nYour code is 482913").unwrap(), @"Mail(redacted)");
+    }
+
+    #[test]
+    fn malformed_mail_is_read_as_far_as_it_goes() {
+        for mail in [
+            "Content-Type: multipart/alternative\r\n\r\n--zz\r\n\r\nYour code is 482913\r\n--zz--\r\n",
+            "Content-Type: multipart/mixed; boundary=zz\n\n--zz\n\nYour code is 482913\n",
+            "Content-Type: text/plain; charset=none-such\r\n\r\nYour code is 482913",
+            "Content-Type: ;;;\r\nContent-Transfer-Encoding: what\r\n\r\nYour code is 482913",
+            "Content-Type: text/html\n\n<p>Your code is <b>482913<td>",
+            "Content-Transfer-Encoding: quoted-printable\r\n\r\nYour code is =34=382913=",
+        ] {
+            let mail = read(format!("From: a@acme.example\r\n{mail}").as_bytes()).unwrap();
+            assert!(
+                mail.text.readings().all(|text| text.contains("482913")),
+                "{:?}",
+                mail.text.readings().collect::<Vec<_>>()
+            );
+        }
+    }
+
+    #[test]
+    fn an_attachment_is_no_text() {
+        for part in [
+            "Content-Type: text/plain\nContent-Disposition: attachment",
+            "Content-Type: text/plain; name=a.txt",
+            "Content-Type: text/csv",
+            "Content-Type: message/rfc822\n\nFrom: b@evil.example",
+            "Content-Type: text/x-amp-html",
+            "Content-Type: application/pdf",
+        ] {
+            let mail = format!(
+                "From: a@acme.example\nContent-Type: multipart/mixed; boundary=zz\n\n--zz\n\nhello\n--zz\n{part}\n\n482913\n--zz--\n"
+            );
+            let mail = read(mail.as_bytes()).unwrap();
+            assert!(
+                mail.text.readings().all(|text| text.contains("hello") && !text.contains("482913")),
+                "{part}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_mail_beyond_the_bounds_is_refused() {
+        for body in [
+            "Content-Type: message/rfc822\r\n\r\n".repeat(100_000),
+            format!(
+                "Content-Type: multipart/digest; boundary=a\r\n\r\n{}",
+                "--a\r\n\r\nX: a\r\n\r\n".repeat(100_000)
+            ),
+            "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n".repeat(20),
+            format!("Content-Type: text/html\r\n\r\n{}", "<div>".repeat(5_000_000)),
+            format!("Content-Type: text/html\r\n\r\n{}", "<div>".repeat(20_000)),
+            format!("\r\n{}", "a\r\n".repeat(100_000)),
+        ] {
+            let mail = format!("From: a@acme.example\r\n{body}");
+            assert_eq!(
+                read(mail.as_bytes()).map(|mail| mail.from),
+                Err(MailError::TooLarge),
+                "{}",
+                mail.get(..90).unwrap()
+            );
+        }
+    }
 }

@@ -48,7 +48,12 @@ pub(super) fn find(text: &str, masks: &Masks) -> Vec<Candidate> {
         let run = run_length(text, rest);
         let (run, after) = rest.split_at(run);
         match grouped(text, run) {
-            Some(value) => found.push(candidate(value, first.start, run.last().map_or(first.end, |token| token.end), masks)),
+            Some(value) => found.push(candidate(
+                value,
+                first.start,
+                run.last().map_or(first.end, |token| token.end),
+                masks,
+            )),
             None if unclear(text, run) => {}
             None => found.extend(run.iter().filter_map(|token| {
                 let value = piece(text, *token);
@@ -87,12 +92,12 @@ fn run_length(text: &str, tokens: &[Token]) -> usize {
     for pair in tokens.windows(2) {
         let [left, right] = pair else { break };
         let between = text.get(left.end..right.start).unwrap_or_default();
-        let joins = match between {
+        let is_joint = match between {
             "-" => true,
             " " => digits(piece(text, *left)) && digits(piece(text, *right)),
             _ => false,
         };
-        if !joins || joint.is_some_and(|joint| joint != between) {
+        if !is_joint || joint.is_some_and(|joint| joint != between) {
             break;
         }
         joint = Some(between);
@@ -109,11 +114,15 @@ fn grouped(text: &str, run: &[Token]) -> Option<String> {
     let hyphens = text.get(first.end..second.start) == Some("-");
     if groups.iter().all(|group| digits(group)) {
         let even = groups.iter().all(|group| group.len() == second.end - second.start);
-        let fits = (4..=10).contains(&total) && (even || hyphens || matches!((groups.len(), total), (2, 5 | 7)));
+        let fits =
+            (4..=10).contains(&total) && (even || hyphens || matches!((groups.len(), total), (2, 5 | 7)));
         return fits.then(|| groups.concat());
     }
     let value = groups.join("-");
-    let fits = hyphens && groups.len() == 2 && groups.iter().all(|group| group.len() >= 2) && looks_like_code(&value);
+    let fits = hyphens
+        && groups.len() == 2
+        && groups.iter().all(|group| group.len() >= 2)
+        && looks_like_code(&value);
     fits.then_some(value)
 }
 
@@ -155,8 +164,16 @@ mod tests {
     #[test]
     fn a_grouping_is_taken_off() {
         for (text, value) in [
-            ("482913", "482913"), ("483-201", "483201"), ("483 201", "483201"), ("4829 1344", "48291344"), ("48-29-13", "482913"),
-            ("55 82 01", "558201"), ("4 8 2 9 1 3", "482913"), ("3-2-4471", "324471"), ("Kx7-92Qp", "Kx7-92Qp"), ("BDWP-HQPK", "BDWP-HQPK"),
+            ("482913", "482913"),
+            ("483-201", "483201"),
+            ("483 201", "483201"),
+            ("4829 1344", "48291344"),
+            ("48-29-13", "482913"),
+            ("55 82 01", "558201"),
+            ("4 8 2 9 1 3", "482913"),
+            ("3-2-4471", "324471"),
+            ("Kx7-92Qp", "Kx7-92Qp"),
+            ("BDWP-HQPK", "BDWP-HQPK"),
         ] {
             let found = find(text, &Masks::find(""));
             assert_eq!(found.iter().map(|found| found.value.as_str()).collect::<Vec<_>>(), [value], "{text}");

@@ -12,7 +12,11 @@ use super::{Confidence, Extraction, release};
 ///
 /// The host must be `domain` or a subdomain of it; a message that is bound elsewhere is
 /// [`Extraction::Conflicting`]. Without `domain` the host binds nothing, and the code alone counts.
-pub(super) fn origin_bound(body: &str, shape: Option<&CodeShape>, domain: Option<&str>) -> Option<Extraction> {
+pub(super) fn origin_bound(
+    body: &str,
+    shape: Option<&CodeShape>,
+    domain: Option<&str>,
+) -> Option<Extraction> {
     let line = body.trim_end().lines().next_back()?;
     let found = ORIGIN_BOUND.captures(line.trim())?;
     let (host, code) = (found.get(1)?.as_str(), found.get(2)?.as_str());
@@ -39,7 +43,11 @@ pub(super) fn is_within(host: &str, domain: &str) -> bool {
 }
 
 fn fitting(code: &str, shape: Option<&CodeShape>) -> Extraction {
-    if shape.is_none_or(|shape| shape.fits(code)) { release(code, Confidence::High) } else { Extraction::None }
+    if shape.is_none_or(|shape| shape.fits(code)) {
+        release(code, Confidence::High)
+    } else {
+        Extraction::None
+    }
 }
 
 static ORIGIN_BOUND: LazyLock<Regex> =

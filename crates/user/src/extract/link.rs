@@ -18,17 +18,22 @@ pub fn link(text: &Text, domain: &str) -> Extraction {
         return Extraction::Conflicting;
     }
     let anchors = text.links().iter().map(|link| (link.href.as_str(), link.shown.as_str()));
-    let written = text.readings().flat_map(|reading| URL.find_iter(reading)).map(|found| (found.as_str(), ""));
+    let written =
+        text.readings().flat_map(|reading| URL.find_iter(reading)).map(|found| (found.as_str(), ""));
     let fitting: BTreeSet<&str> = anchors
         .chain(written)
-        .map(|(href, shown)| (href.trim().trim_end_matches(['.', ',', ')', ']', '>', '"', '\'', '!', ';']), shown))
+        .map(|(href, shown)| {
+            (href.trim().trim_end_matches(['.', ',', ')', ']', '>', '"', '\'', '!', ';']), shown)
+        })
         .filter(|(href, shown)| leads_to(href, &asked) && signs_in(href, shown))
         .map(|(href, _)| href)
         .collect();
     let mut fitting = fitting.into_iter();
     match (fitting.next(), fitting.next()) {
         (Some(_), Some(_)) => Extraction::Ambiguous,
-        (Some(href), None) => Code::link(href).map_or(Extraction::None, |link| Extraction::Code(link, Confidence::High)),
+        (Some(href), None) => {
+            Code::link(href).map_or(Extraction::None, |link| Extraction::Code(link, Confidence::High))
+        }
         (None, _) => Extraction::None,
     }
 }
@@ -36,9 +41,10 @@ pub fn link(text: &Text, domain: &str) -> Extraction {
 /// Whether a link shows one domain and leads to another, and one of them is the one asked for.
 fn deceives(href: &str, shown: &str, asked: &str) -> bool {
     let led = host(href).and_then(registrable);
-    DOMAIN.captures_iter(shown).filter_map(|found| registrable(found.get(1)?.as_str())).any(|shown| {
-        led.as_ref().is_some_and(|led| *led != shown && (led == asked || shown == asked))
-    })
+    DOMAIN
+        .captures_iter(shown)
+        .filter_map(|found| registrable(found.get(1)?.as_str()))
+        .any(|shown| led.as_ref().is_some_and(|led| *led != shown && (led == asked || shown == asked)))
 }
 
 fn leads_to(href: &str, asked: &str) -> bool {
@@ -47,7 +53,10 @@ fn leads_to(href: &str, asked: &str) -> bool {
 
 /// Whether a link carries a secret, and a word that says what for.
 fn signs_in(href: &str, shown: &str) -> bool {
-    let Some(address) = href.strip_prefix("https://").and_then(|rest| rest.find(['/', '?', '#']).and_then(|at| rest.get(at..))) else {
+    let Some(address) = href
+        .strip_prefix("https://")
+        .and_then(|rest| rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)))
+    else {
         return false;
     };
     let purpose = PURPOSE.is_match(address) || PURPOSE.is_match(shown);
@@ -59,7 +68,8 @@ fn host(href: &str) -> Option<&str> {
     let (scheme, rest) = href.trim().split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let known = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
-    let plain = authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':'));
+    let plain =
+        authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':'));
     (known && plain).then(|| authority.split(':').next()).flatten()
 }
 
@@ -72,13 +82,19 @@ static URL: LazyLock<Regex> = LazyLock::new(|| regex(r#"https://[^\s<>"]+"#));
 static DOMAIN: LazyLock<Regex> =
     LazyLock::new(|| regex(r"(?i)(?:https?://|\b)((?:[a-z0-9-]+\.)+[a-z]{2,})(?:[/:?#\s]|$)"));
 static PURPOSE: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?i)log-?_?\s?in|log-?_?\s?on|sign-?_?\s?in|sign-?_?\s?up|verif|confirm|\bauth|magic|activat|validat|passwordless|one-?time|otp|session|callback|anmeld|bestätig|connexion|connecter|vérif|acced|inici|acess|inlogg|войти|вход|подтверд|登录|登入|验证|驗證|ログイン|認証|로그인|인증")
+    regex(
+        r"(?i)log-?_?\s?in|log-?_?\s?on|sign-?_?\s?in|sign-?_?\s?up|verif|confirm|\bauth|magic|activat|validat|passwordless|one-?time|otp|session|callback|anmeld|bestätig|connexion|connecter|vérif|acced|inici|acess|inlogg|войти|вход|подтверд|登录|登入|验证|驗證|ログイン|認証|로그인|인증",
+    )
 });
 static SECRET: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"[?&#][^=&#]+=[A-Za-z0-9._~%+-]{6,}|/[A-Za-z0-9_~.-]*\d[A-Za-z0-9_~.-]{14,}|/[A-Za-z0-9_~.-]{15,}\d[A-Za-z0-9_~.-]*|/[A-Za-z0-9_-]{24,}")
+    regex(
+        r"[?&#][^=&#]+=[A-Za-z0-9._~%+-]{6,}|/[A-Za-z0-9_~.-]*\d[A-Za-z0-9_~.-]{14,}|/[A-Za-z0-9_~.-]{15,}\d[A-Za-z0-9_~.-]*|/[A-Za-z0-9_-]{24,}",
+    )
 });
 static ELSEWHERE: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?i)unsubscri|preference|privacy|/terms|/help|/support|opt-?out|view-?in-?browser|abmelde|désabonn|\.(?:png|jpe?g|gif|svg|css|ico)(?:\?|$)|not-?me|report|cancel|revoke|deny|secure-?account|wasn.?t")
+    regex(
+        r"(?i)unsubscri|preference|privacy|/terms|/help|/support|opt-?out|view-?in-?browser|abmelde|désabonn|\.(?:png|jpe?g|gif|svg|css|ico)(?:\?|$)|not-?me|report|cancel|revoke|deny|secure-?account|wasn.?t",
+    )
 });
 
 #[expect(clippy::expect_used, reason = "a constant expression, which every test compiles")]
@@ -99,9 +115,15 @@ mod tests {
         for (links, found) in [
             (vec![(magic, "Sign in"), ("https://acme.example/u/551177", "Unsubscribe")], magic),
             (vec![(magic, "Sign in"), (magic, "https://acme.example/magic?t=aa11")], magic),
-            (vec![("https://mail.acme.example/verify/4f9a8b7c6d5e4f3a2b1c", "Verify")], "https://mail.acme.example/verify/4f9a8b7c6d5e4f3a2b1c"),
+            (
+                vec![("https://mail.acme.example/verify/4f9a8b7c6d5e4f3a2b1c", "Verify")],
+                "https://mail.acme.example/verify/4f9a8b7c6d5e4f3a2b1c",
+            ),
         ] {
-            assert!(matches!(link(&text(&links), "acme.example"), Extraction::Code(code, _) if code.expose() == found), "{links:?}");
+            assert!(
+                matches!(link(&text(&links), "acme.example"), Extraction::Code(code, _) if code.expose() == found),
+                "{links:?}"
+            );
         }
     }
 
@@ -111,16 +133,24 @@ mod tests {
             ("https://acme.example.evil.test/login?t=123456", "https://acme.example/login"),
             ("https://evil.test/login?t=1234567", "acme.example"),
         ] {
-            assert!(matches!(link(&text(&[(href, shown)]), "acme.example"), Extraction::Conflicting), "{href}");
+            assert!(
+                matches!(link(&text(&[(href, shown)]), "acme.example"), Extraction::Conflicting),
+                "{href}"
+            );
         }
     }
 
     #[test]
     fn a_link_elsewhere_or_without_a_secret_is_none() {
         for href in [
-            "https://evil.test/login?token=aa11bb22cc33", "http://acme.example/login?token=aa11bb22cc33", "https://acme.example/login",
-            "https://acme.example@evil.test/login?token=aa11bb22cc33", "https://acme.example\\@evil.test/login?token=aa11bb22cc33",
-            "https://acme.example/unsubscribe?token=aa11bb22cc33", "https://acme.example/", "",
+            "https://evil.test/login?token=aa11bb22cc33",
+            "http://acme.example/login?token=aa11bb22cc33",
+            "https://acme.example/login",
+            "https://acme.example@evil.test/login?token=aa11bb22cc33",
+            "https://acme.example\\@evil.test/login?token=aa11bb22cc33",
+            "https://acme.example/unsubscribe?token=aa11bb22cc33",
+            "https://acme.example/",
+            "",
         ] {
             assert!(matches!(link(&text(&[(href, "Sign in")]), "acme.example"), Extraction::None), "{href}");
         }
@@ -128,7 +158,10 @@ mod tests {
 
     #[test]
     fn two_sign_in_links_are_ambiguous() {
-        let links = [("https://acme.example/login?t=aa11bb22", "Sign in"), ("https://acme.example/login?t=cc33dd44", "Sign in")];
+        let links = [
+            ("https://acme.example/login?t=aa11bb22", "Sign in"),
+            ("https://acme.example/login?t=cc33dd44", "Sign in"),
+        ];
         assert!(matches!(link(&text(&links), "acme.example"), Extraction::Ambiguous));
     }
 
@@ -136,7 +169,9 @@ mod tests {
     fn a_link_in_plain_text_is_read_without_the_full_stop() {
         let message = Text::plain("Verify: https://acme.example/verify?code=771234&u=990011.");
         let found = link(&message, "acme.example");
-        assert!(matches!(found, Extraction::Code(code, _) if code.expose() == "https://acme.example/verify?code=771234&u=990011"));
+        assert!(
+            matches!(found, Extraction::Code(code, _) if code.expose() == "https://acme.example/verify?code=771234&u=990011")
+        );
     }
 
     fn text(links: &[(&str, &str)]) -> Text {

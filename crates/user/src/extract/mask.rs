@@ -27,8 +27,11 @@ pub(super) fn overlaps(ranges: &[(usize, usize)], start: usize, end: usize) -> b
 
 /// All matches of all patterns, sorted and joined where they overlap.
 fn ranges(patterns: &[Regex], text: &str) -> Vec<(usize, usize)> {
-    let mut all: Vec<(usize, usize)> =
-        patterns.iter().flat_map(|regex| regex.find_iter(text)).map(|found| (found.start(), found.end())).collect();
+    let mut all: Vec<(usize, usize)> = patterns
+        .iter()
+        .flat_map(|regex| regex.find_iter(text))
+        .map(|found| (found.start(), found.end()))
+        .collect();
     all.sort_unstable();
     let mut joined: Vec<(usize, usize)> = Vec::with_capacity(all.len());
     for (start, end) in all {
@@ -122,7 +125,15 @@ mod tests {
 
     #[test]
     fn a_code_is_not_masked() {
-        for text in ["code 482913.", "code is 482913.Do not share it", "483-201", "4829 1344", "48-29-13", "Kx7-92Qp", "55 82 01"] {
+        for text in [
+            "code 482913.",
+            "code is 482913.Do not share it",
+            "483-201",
+            "4829 1344",
+            "48-29-13",
+            "Kx7-92Qp",
+            "55 82 01",
+        ] {
             let masks = Masks::find(text);
             assert!(masks.hard.is_empty() && masks.soft.is_empty(), "{text}");
         }
@@ -130,7 +141,19 @@ mod tests {
 
     #[test]
     fn dates_times_phones_and_amounts_are_masked_softly() {
-        for text in ["2026-11-23", "23-11-2026", "09:14", "at 0930", "(415) 555-0187", "800-531-8722", "EUR 245.10", "1500p", "12.500원", "4820 MB", "1,249.99"] {
+        for text in [
+            "2026-11-23",
+            "23-11-2026",
+            "09:14",
+            "at 0930",
+            "(415) 555-0187",
+            "800-531-8722",
+            "EUR 245.10",
+            "1500p",
+            "12.500원",
+            "4820 MB",
+            "1,249.99",
+        ] {
             assert!(!Masks::find(text).soft.is_empty(), "{text}");
         }
     }

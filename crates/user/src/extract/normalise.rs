@@ -11,9 +11,10 @@ const TEXT_BYTES_MAX: usize = 256 * 1024;
 
 /// The zero of every decimal system that NFKC leaves as it is.
 const ZEROS: &[u32] = &[
-    0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66, 0x0DE6, 0x0E50,
-    0x0ED0, 0x0F20, 0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50, 0x1BB0, 0x1C40, 0x1C50,
-    0xA620, 0xA8D0, 0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0, 0xFF10, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6,
+    0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66, 0x0DE6,
+    0x0E50, 0x0ED0, 0x0F20, 0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50, 0x1BB0,
+    0x1C40, 0x1C50, 0xA620, 0xA8D0, 0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0, 0xFF10, 0x1D7CE, 0x1D7D8,
+    0x1D7E2, 0x1D7EC, 0x1D7F6,
 ];
 
 /// A text without invisible characters and accents, its digits ASCII, its dashes and full stops plain.
@@ -33,11 +34,15 @@ pub(super) fn part(text: &str) -> Zeroizing<String> {
     Zeroizing::new(GLUED_AFTER.replace_all(&text, "$1 $2").into_owned())
 }
 
-static EMPHASIS: LazyLock<Regex> = LazyLock::new(|| regex(r"\*{1,3}([A-Za-z0-9](?:[A-Za-z0-9 -]{0,14}[A-Za-z0-9])?)\*{1,3}"));
-static GLUED_BEFORE: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"(?i)\b((?:[a-z]*code|otp|pin|tan|password|is|are|to)[:=-]?)-?(\d{4,10}(?:[^\d]|$))"));
+static EMPHASIS: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"\*{1,3}([A-Za-z0-9](?:[A-Za-z0-9 -]{0,14}[A-Za-z0-9])?)\*{1,3}"));
+static GLUED_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"(?i)\b((?:[a-z]*code|otp|pin|tan|password|is|are|to)[:=-]?)-?(\d{4,10}(?:[^\d]|$))")
+});
 static GLUED_AFTER: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?i)\b(\d{4,10})((?:is|as|expires?|valid|your|from|will|do|please|never|use|for|the|this|ist|est|es)[^\da-z]|expires|valid)")
+    regex(
+        r"(?i)\b(\d{4,10})((?:is|as|expires?|valid|your|from|will|do|please|never|use|for|the|this|ist|est|es)[^\da-z]|expires|valid)",
+    )
 });
 
 #[expect(clippy::expect_used, reason = "a constant expression, which every test compiles")]
@@ -114,8 +119,15 @@ mod tests {
     #[test]
     fn what_looks_like_the_same_code_becomes_the_same_text() {
         for text in [
-            "4\u{200b}8\u{200b}2913", "4829\u{ad}13", "٤٨٢٩١٣", "۴۸۲۹۱۳", "४८२९१३", "４８２９１３", "𝟒𝟖𝟐𝟗𝟏𝟑",
-            "4\u{fe0f}\u{20e3}8\u{fe0f}\u{20e3}2913", "\u{200e}482913\u{202c}",
+            "4\u{200b}8\u{200b}2913",
+            "4829\u{ad}13",
+            "٤٨٢٩١٣",
+            "۴۸۲۹۱۳",
+            "४८२९१३",
+            "４８２９１３",
+            "𝟒𝟖𝟐𝟗𝟏𝟑",
+            "4\u{fe0f}\u{20e3}8\u{fe0f}\u{20e3}2913",
+            "\u{200e}482913\u{202c}",
         ] {
             assert_eq!(*normalise(text), "482913", "{text}");
         }

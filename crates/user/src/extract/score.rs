@@ -2,6 +2,7 @@
 
 use super::candidates::{Candidate, Form};
 use super::phrases::{self, Phrases};
+use super::place::{Place, is_wrapping};
 
 /// The points from which a candidate may be released.
 pub(super) const RELEASE: f32 = 5.5;
@@ -14,8 +15,6 @@ pub(super) const MARGIN: f32 = 1.2;
 /// By how much it must lead one that is announced as well.
 pub(super) const MARGIN_ANCHORED: f32 = 2.5;
 
-/// How far before and after a candidate is looked, in bytes.
-const REACH: usize = 240;
 /// How far a word like `order` reaches to its number, in bytes.
 const OTHER_REACH: usize = 40;
 
@@ -35,20 +34,6 @@ pub(super) struct Context<'a> {
     pub(super) phrases: Phrases,
 }
 
-/// Where a candidate stands.
-struct Place<'a> {
-    /// Where its clause, and the line before where it begins its own, starts.
-    start: usize,
-    /// Where its clause ends.
-    end: usize,
-    before: &'a str,
-    after: &'a str,
-    /// Whether nothing else is on its line.
-    alone: bool,
-    /// Whether it is part of a name in brackets, as in `【Rail 12306】`.
-    in_tag: bool,
-}
-
 /// How the nearest word before a candidate names it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Named {
@@ -64,7 +49,7 @@ enum Named {
 impl Context<'_> {
     /// Weighs one candidate.
     pub(super) fn score(&self, candidate: &Candidate) -> Score {
-        let place = self.place(candidate);
+        let place = Place::of(candidate, self.text, self.subject);
         let named = self.named(&place, candidate);
         let strong = self.is_strong(place.start, place.end);
         let word = strong || self.phrases.word.within(place.start, place.end);
@@ -90,34 +75,20 @@ impl Context<'_> {
         points += if place.alone { 3.0 } else { 0.0 };
         points += if self.told_to_enter(&place, candidate) { 2.5 } else { 0.0 };
         points -= self.objections(&place, candidate, named, is_your);
-        if candidate.form == Form::Capitals && !self.may_be_capitals(&place, candidate, named, anchored, strong) {
+        if candidate.form == Form::Capitals && !allows_capitals(&place, &candidate.value, named, anchored) {
             points = 0.0;
         }
         Score { points, anchored }
     }
 
-    fn place(&self, candidate: &Candidate) -> Place<'_> {
-        let floor = if candidate.start < self.subject { 0 } else { self.subject };
-        let from = self.text.ceil_char_boundary(floor.max(candidate.start.saturating_sub(REACH)));
-        let to = self.text.floor_char_boundary(self.text.len().min(candidate.end + REACH));
-        let before = self.text.get(from..candidate.start).unwrap_or_default();
-        let after = self.text.get(candidate.end..to).unwrap_or_default();
-        let clause_start = from + clause_start(before);
-        let end = candidate.end + clause_end(after);
-        let head = self.text.get(clause_start..candidate.start).unwrap_or_default();
-        let line_after = after.split('\n').next().unwrap_or_default();
-        let begins_line = !head.contains(char::is_alphanumeric) && before.rfind('\n').is_none_or(|line| from + line < clause_start);
-        let alone = begins_line && !line_after.contains(char::is_alphanumeric);
-        let start = if begins_line { from + previous_line(before) } else { clause_start };
-        Place { start, end, before: head, after, alone, in_tag: in_tag(head, line_after) }
-    }
-
     /// Whether a clause names a one-time code, or a code and what it is for.
     fn is_strong(&self, start: usize, end: usize) -> bool {
         let phrases = &self.phrases;
-        phrases.strong.within(start, end) || (phrases.word.within(start, end) && phrases.purpose.within(start, end))
+        phrases.strong.within(start, end)
+            || (phrases.word.within(start, end) && phrases.purpose.within(start, end))
     }
 
+    /// Whether the message speaks of one-time codes, or of what they are for, at all.
     fn strong_anywhere(&self) -> bool {
         let phrases = &self.phrases;
         phrases.strong.any() || phrases.purpose.any()
@@ -130,6 +101,7 @@ impl Context<'_> {
         strong.into_iter().chain(word).map(|(_, end)| end).max()
     }
 
+    /// How the words before the candidate name it.
     fn named(&self, place: &Place<'_>, candidate: &Candidate) -> Named {
         let head = place.before.trim_end_matches(is_wrapping);
         let announced = head.ends_with([':', '=']) || phrases::ends_in_is(head);
@@ -148,6 +120,7 @@ impl Context<'_> {
         }
     }
 
+    /// Whether the reader is told to enter it.
     fn told_to_enter(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
         self.phrases
             .enter
@@ -167,14 +140,17 @@ impl Context<'_> {
         points += if phrases.lure.any() { 8.0 } else { 0.0 };
         points += if phrases.backup.within(place.start, candidate.start) { 20.0 } else { 0.0 };
         points += if place.before.ends_with('#') && named == Named::Not { 3.0 } else { 0.0 };
-        points += if place.before.ends_with(['/', '@', '_', '.']) && named != Named::Anchored { 3.0 } else { 0.0 };
+        points +=
+            if place.before.ends_with(['/', '@', '_', '.']) && named != Named::Anchored { 3.0 } else { 0.0 };
         points += if place.in_tag { 5.0 } else { 0.0 };
         points
     }
 
     /// Whether the nearest code before the candidate is a postcode, a voucher code or the like.
     fn names_another_code(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
-        let Some((_, end)) = self.phrases.other_code.last_within(place.start, candidate.start) else { return false };
+        let Some((_, end)) = self.phrases.other_code.last_within(place.start, candidate.start) else {
+            return false;
+        };
         self.last_word(end, candidate.start).is_none()
     }
 
@@ -182,7 +158,9 @@ impl Context<'_> {
     ///
     /// In `code for your order: 482913` the number is the code's; in `code for order 482913` it is the order's.
     fn names_another(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
-        let Some((start, end)) = self.phrases.other.last_within(place.start, candidate.start) else { return false };
+        let Some((start, end)) = self.phrases.other.last_within(place.start, candidate.start) else {
+            return false;
+        };
         if self.last_word(place.start, candidate.start).is_some_and(|word| word >= end) {
             return false;
         }
@@ -197,38 +175,41 @@ impl Context<'_> {
             .is_some_and(|between| !between.contains(|c: char| c.is_ascii_digit()));
         bare || !code_before
     }
+}
 
-    /// Capitals alone are a code only where they are announced, or where no one could pronounce them.
-    fn may_be_capitals(&self, place: &Place<'_>, candidate: &Candidate, named: Named, anchored: bool, strong: bool) -> bool {
-        let next = place.after.trim_start_matches([' ', '"', '\'']).split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-        let last = place.before.trim_end().rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-        let shouting = shouts(next) || (named != Named::Adjacent && shouts(last));
-        let named = place.after.trim_start();
-        let name = named.starts_with(':') || phrases::begins_with_is(named);
-        let word = WORDS_IN_CAPITALS.contains(&candidate.value.as_str());
-        !shouting && !name && !word && if place.alone { strong && !pronounceable(&candidate.value) } else { anchored }
-    }
+/// Capitals alone are a code only where they are announced, or where no one could pronounce them.
+fn allows_capitals(place: &Place<'_>, value: &str, named: Named, anchored: bool) -> bool {
+    let part = |c: char| !c.is_alphanumeric();
+    let after = place.after.trim_start_matches([' ', '"', '\'']);
+    let next = after.split(part).next().unwrap_or_default();
+    let last = place.before.trim_end().rsplit(part).next().unwrap_or_default();
+    let shouted = shouts(next) || (named != Named::Adjacent && shouts(last));
+    // In `your PASSWORD is 4829` the word announces, and is not announced.
+    let announces = after.starts_with(':') || phrases::begins_with_is(after);
+    let fits = if place.alone { !pronounceable(value) } else { anchored };
+    fits && !shouted && !announces && WORDS_IN_CAPITALS.split(' ').all(|word| word != value)
 }
 
 /// What the form alone says.
 fn prior(candidate: &Candidate, anchored: bool) -> f32 {
     let length = candidate.value.len();
+    let is_year = matches!(candidate.value.get(..2), Some("19" | "20"));
+    let has_small_letters = candidate.value.bytes().any(|byte| byte.is_ascii_lowercase());
     match candidate.form {
-        Form::Digits if length == 4 && !anchored && matches!(candidate.value.get(..2), Some("19" | "20")) => -2.0,
+        Form::Digits if length == 4 && !anchored && is_year => -2.0,
         Form::Digits if length == 6 => 1.0,
         Form::Digits if length <= 8 => 0.5,
         Form::Digits if length == 9 => -0.5,
         Form::Digits => -1.5,
-        Form::Mixed if (5..=8).contains(&length) && !candidate.value.bytes().any(|byte| byte.is_ascii_lowercase()) => 0.5,
+        Form::Mixed if (5..=8).contains(&length) && !has_small_letters => 0.5,
         Form::Mixed => -0.5,
         Form::Capitals => -0.5,
     }
 }
 
-const WORDS_IN_CAPITALS: &[&str] = &[
-    "BELOW", "HERE", "NONE", "NEVER", "PLEASE", "CLICK", "YOUR", "THIS", "VALID", "SHARE", "VERIFY", "CONFIRM", "LOGIN", "SIGN", "CONTINUE",
-    "WELCOME", "HELLO", "NOTE", "WARNING", "IMPORTANT", "SECURITY", "ONLY", "STOP", "HELP", "CODE", "ACCESS", "SENT", "EXPIRED", "INVALID",
-];
+/// Words that warnings and buttons shout.
+const WORDS_IN_CAPITALS: &str = "BELOW HERE NONE NEVER PLEASE CLICK YOUR THIS VALID SHARE VERIFY CONFIRM LOGIN SIGN \
+    CONTINUE WELCOME HELLO NOTE WARNING IMPORTANT SECURITY ONLY STOP HELP CODE ACCESS SENT EXPIRED INVALID";
 
 fn shouts(word: &str) -> bool {
     word.len() > 1 && word.chars().all(char::is_uppercase)
@@ -239,70 +220,4 @@ fn pronounceable(value: &str) -> bool {
     let vowel = |byte: u8| matches!(byte, b'A' | b'E' | b'I' | b'O' | b'U' | b'Y');
     let longest = value.as_bytes().split(|byte| vowel(*byte)).map(<[u8]>::len).max().unwrap_or(0);
     longest < 4 && value.bytes().any(vowel)
-}
-
-/// Quotes, brackets and spaces that wrap a code.
-fn is_wrapping(c: char) -> bool {
-    matches!(c, ' ' | '\n' | '"' | '\'' | '“' | '”' | '„' | '«' | '»' | '‘' | '’' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | '【' | '】' | '「' | '」' | '『' | '』' | '*' | '_' | '`' | '|')
-}
-
-/// Whether `before` and `after` are inside brackets that hold letters too.
-fn in_tag(before: &str, after: &str) -> bool {
-    let inside = |brackets: [char; 2]| {
-        let [open, close] = brackets;
-        let (Some(from), Some(to)) = (before.rfind(open), after.find(close)) else { return false };
-        let (head, tail) = (before.get(from..).unwrap_or_default(), after.get(..to).unwrap_or_default());
-        !head.contains(close) && !tail.contains(open) && (head.contains(char::is_alphabetic) || tail.contains(char::is_alphabetic))
-    };
-    inside(['【', '】']) || inside(['[', ']'])
-}
-
-/// Where the last clause of `before` begins.
-fn clause_start(before: &str) -> usize {
-    let line = before.rfind('\n').map_or(0, |at| at + 1);
-    let tail = before.get(line..).unwrap_or_default();
-    let mut start = line;
-    let mut chars = tail.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        let stops = match c {
-            '.' | '!' | '?' => chars.peek().is_none_or(|(_, next)| next.is_whitespace()) && !abbreviates(tail.get(..at).unwrap_or_default()),
-            ';' | '।' | '؛' | '؟' | '۔' => true,
-            _ => false,
-        };
-        // A full stop in a script without spaces ends a sentence wherever it stands.
-        let stops = stops || (c == '.' && tail.get(..at).and_then(|head| head.chars().next_back()).is_some_and(|c| u32::from(c) > 0x2E80));
-        if stops && tail.get(at + c.len_utf8()..).is_some_and(|rest| !rest.trim().is_empty()) {
-            start = line + at + c.len_utf8();
-        }
-    }
-    start
-}
-
-fn abbreviates(head: &str) -> bool {
-    let word = head.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    matches!(word.to_lowercase().as_str(), "no" | "nr" | "n" | "ref" | "tel" | "num" | "ihr" | "rs" | "acct")
-}
-
-/// Where the clause that goes on in `after` ends.
-fn clause_end(after: &str) -> usize {
-    let mut chars = after.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        let stops = match c {
-            '\n' | ';' | '।' | '؛' | '؟' | '۔' => true,
-            '.' | '!' | '?' => chars.peek().is_none_or(|(_, next)| !next.is_ascii_alphanumeric()),
-            _ => false,
-        };
-        if stops {
-            return at;
-        }
-    }
-    after.len()
-}
-
-/// Where the last line of `before` that says anything begins, the line of the candidate not counted.
-fn previous_line(before: &str) -> usize {
-    let Some(end) = before.rfind('\n') else { return clause_start(before) };
-    let above = before.get(..end).unwrap_or_default();
-    let said = above.trim_end_matches(|c: char| !c.is_alphanumeric()).len();
-    above.get(..said).and_then(|above| above.rfind('\n')).map_or(0, |at| at + 1)
 }

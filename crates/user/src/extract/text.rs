@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn the_debug_of_a_message_shows_nothing_of_it() {
         insta::assert_debug_snapshot!(Text::plain("Your code is 482913"), @"Text(redacted)");
-        let link = Link { href: Zeroizing::new("https://acme.example".to_owned()), shown: Zeroizing::default() };
+        let link =
+            Link { href: Zeroizing::new("https://acme.example".to_owned()), shown: Zeroizing::default() };
         insta::assert_debug_snapshot!(link, @"Link(redacted)");
     }
 }

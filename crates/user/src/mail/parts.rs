@@ -1,12 +1,18 @@
 //! Which parts of a mail are its text.
 
 use mail_parser::decoders::base64::base64_decode;
-use mail_parser::{Message, MessagePart, MimeHeaders, PartType};
+use mail_parser::{ContentType, Message, MessagePart, MimeHeaders, PartType};
 use zeroize::Zeroizing;
 
 use super::{MailError, html, quote};
 use crate::extract::Link;
 
+/// The most parts of a mail. It also bounds how deeply forwarded mails are nested, which costs stack.
+const PARTS_MAX: usize = 200;
+/// The most lines that begin with two hyphens; each may be a boundary.
+const BOUNDARIES_MAX: usize = 2_000;
+/// The header that makes a part anything but plain text.
+const TYPE: &[u8] = b"content-type";
 /// How deeply parts lie in parts.
 const DEPTH_MAX: usize = 16;
 /// The most text of all parts together, decoded, in bytes.
@@ -26,37 +32,42 @@ struct Reading {
     links: Vec<Link>,
 }
 
-/// How many parts a mail can have at most, as the number of times that it names the header of a part.
-pub(super) fn count(raw: &[u8]) -> usize {
-    let name = b"content-type";
-    raw.windows(name.len()).filter(|bytes| bytes.eq_ignore_ascii_case(name)).count()
+/// Whether a mail could have more parts than are read: whether it names the header of a part, or has lines that
+/// could be boundaries, more often than that.
+pub(super) fn are_too_many(raw: &[u8]) -> bool {
+    let types = raw.windows(TYPE.len()).filter(|bytes| bytes.eq_ignore_ascii_case(TYPE));
+    let boundaries = raw.windows(3).filter(|bytes| bytes == b"\n--");
+    types.take(PARTS_MAX + 1).count() > PARTS_MAX
+        || boundaries.take(BOUNDARIES_MAX + 1).count() > BOUNDARIES_MAX
 }
 
 /// The whole text, once with the plain alternatives and once with the HTML ones; one reading if they are the same parts.
 pub(super) fn readings(message: &Message<'_>) -> Result<(Vec<Zeroizing<String>>, Vec<Link>), MailError> {
-    let text_bytes: usize = message.parts.iter().filter(|part| kind(part).is_some()).map(MessagePart::len).sum();
+    let text_bytes: usize =
+        message.parts.iter().filter(|part| kind(part).is_some()).map(MessagePart::len).sum();
     if text_bytes > TEXT_BYTES_MAX {
         return Err(MailError::TooLarge);
     }
     let plain = leaves(message, Kind::Plain)?;
     let html = leaves(message, Kind::Html)?;
-    let mut reading = read(&html);
+    let mut reading = read(&html)?;
     let links = std::mem::take(&mut reading.links);
     let mut readings = vec![reading.text];
-    let same = plain.len() == html.len() && plain.iter().zip(&html).all(|(one, other)| std::ptr::eq(*one, *other));
+    let same =
+        plain.len() == html.len() && plain.iter().zip(&html).all(|(one, other)| std::ptr::eq(*one, *other));
     if !same {
-        readings.push(read(&plain).text);
+        readings.push(read(&plain)?.text);
     }
     Ok((readings, links))
 }
 
-fn read(leaves: &[&MessagePart<'_>]) -> Reading {
+fn read(leaves: &[&MessagePart<'_>]) -> Result<Reading, MailError> {
     let mut reading = Reading::default();
     for part in leaves {
         let recovered = recovered(part);
         let text = recovered.as_ref().map_or(part.text_contents().unwrap_or_default(), |text| text.as_str());
         if kind(part) == Some(Kind::Html) {
-            let visible = html::visible(text);
+            let visible = html::visible(text).ok_or(MailError::TooLarge)?;
             reading.text.push_str(&visible.text);
             reading.links.extend(visible.links);
         } else {
@@ -64,7 +75,7 @@ fn read(leaves: &[&MessagePart<'_>]) -> Reading {
         }
         reading.text.push('\n');
     }
-    reading
+    Ok(reading)
 }
 
 /// The parts that are shown by a program that prefers `kind`, in order.
@@ -81,8 +92,11 @@ fn leaves<'a, 'x>(message: &'a Message<'x>, prefer: Kind) -> Result<Vec<&'a Mess
                 open.extend(alternative(message, children, prefer).map(|id| (id, depth + 1)));
             }
             PartType::Multipart(children) => open.extend(children.iter().rev().map(|id| (*id, depth + 1))),
-            PartType::Text(_) | PartType::Html(_) if kind(part).is_some() => leaves.push(part),
-            PartType::Text(_) | PartType::Html(_) | PartType::Binary(_) | PartType::InlineBinary(_) | PartType::Message(_) => {}
+            PartType::Text(_)
+            | PartType::Html(_)
+            | PartType::Binary(_)
+            | PartType::InlineBinary(_)
+            | PartType::Message(_) => leaves.extend(kind(part).map(|_| part)),
         }
     }
     Ok(leaves)
@@ -92,7 +106,8 @@ fn leaves<'a, 'x>(message: &'a Message<'x>, prefer: Kind) -> Result<Vec<&'a Mess
 fn alternative(message: &Message<'_>, children: &[u32], prefer: Kind) -> Option<u32> {
     let part = |id: &u32| usize::try_from(*id).ok().and_then(|id| message.parts.get(id));
     let preferred = children.iter().find(|id| part(id).and_then(kind) == Some(prefer));
-    let multipart = children.iter().rfind(|id| part(id).is_some_and(|part| matches!(part.body, PartType::Multipart(_))));
+    let multipart =
+        children.iter().rfind(|id| part(id).is_some_and(|part| matches!(part.body, PartType::Multipart(_))));
     let any = children.iter().find(|id| part(id).and_then(kind).is_some());
     match prefer {
         Kind::Html => preferred.or(multipart).or(any),
@@ -103,29 +118,43 @@ fn alternative(message: &Message<'_>, children: &[u32], prefer: Kind) -> Option<
 
 /// Whether a part is text that is shown: `text/plain` or `text/html`, and no attachment.
 fn kind(part: &MessagePart<'_>) -> Option<Kind> {
-    let attached = part.content_disposition().is_some_and(|disposition| disposition.is_attachment()) || part.attachment_name().is_some();
-    let (of_type, subtype) = part.content_type().map_or(("text", "plain"), |of| (of.ctype(), of.subtype().unwrap_or_default()));
+    let attached = part.content_disposition().is_some_and(ContentType::is_attachment)
+        || part.attachment_name().is_some();
+    let (of_type, subtype) =
+        part.content_type().map_or(("text", "plain"), |of| (of.ctype(), of.subtype().unwrap_or_default()));
     let is = |name: &str| of_type.eq_ignore_ascii_case("text") && subtype.eq_ignore_ascii_case(name);
+    // A multipart whose boundary is missing is read as the text that it is, and so is what has no type at all.
+    let untyped = of_type.is_empty() || of_type.eq_ignore_ascii_case("multipart") || is("");
     match &part.body {
         _ if attached => None,
         PartType::Html(_) => Some(Kind::Html),
-        // A multipart whose boundary is missing is read as the text that it is.
-        PartType::Text(_) if is("plain") || of_type.eq_ignore_ascii_case("multipart") => Some(Kind::Plain),
-        PartType::Text(_) | PartType::Binary(_) | PartType::InlineBinary(_) | PartType::Message(_) | PartType::Multipart(_) => None,
+        PartType::Text(_) if is("html") => Some(Kind::Html),
+        PartType::Text(_) if is("plain") => Some(Kind::Plain),
+        PartType::Text(_) | PartType::Binary(_) if untyped => Some(Kind::Plain),
+        PartType::Text(_)
+        | PartType::Binary(_)
+        | PartType::InlineBinary(_)
+        | PartType::Message(_)
+        | PartType::Multipart(_) => None,
     }
 }
 
 fn is_alternative(part: &MessagePart<'_>) -> bool {
-    part.content_type().and_then(|of| of.subtype()).is_some_and(|subtype| subtype.eq_ignore_ascii_case("alternative"))
+    part.content_type()
+        .and_then(|of| of.subtype())
+        .is_some_and(|subtype| subtype.eq_ignore_ascii_case("alternative"))
 }
 
 /// The text of a part whose base64 is damaged: what its lines say before the first one that is no base64.
 fn recovered(part: &MessagePart<'_>) -> Option<Zeroizing<String>> {
-    let base64 = part.content_transfer_encoding().is_some_and(|encoding| encoding.eq_ignore_ascii_case("base64"));
+    let base64 =
+        part.content_transfer_encoding().is_some_and(|encoding| encoding.eq_ignore_ascii_case("base64"));
     if !(part.is_encoding_problem && base64) {
         return None;
     }
-    let is_base64 = |line: &&str| line.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
+    let is_base64 = |line: &&str| {
+        line.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
+    };
     let encoded: Zeroizing<String> =
         Zeroizing::new(part.text_contents()?.lines().map(str::trim).take_while(is_base64).collect());
     let whole = encoded.get(..encoded.len() / 4 * 4)?;

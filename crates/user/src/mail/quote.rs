@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 ///
 /// A text that begins with such a line is a forwarded mail, and the mail is all that it says: it stays.
 pub(super) fn without_quotes(text: &str) -> Zeroizing<String> {
-    let own = REPLY.find_iter(text).find(|found| says_something(text.get(..found.start()).unwrap_or_default()));
+    let own =
+        REPLY.find_iter(text).find(|found| says_something(text.get(..found.start()).unwrap_or_default()));
     let own = own.map_or(text, |found| text.get(..found.start()).unwrap_or_default());
     let mut kept = Zeroizing::new(String::with_capacity(own.len()));
     for line in own.lines().filter(|line| !line.trim_start().starts_with('>')) {
@@ -59,6 +60,9 @@ mod tests {
 
     #[test]
     fn a_mail_that_only_forwards_is_its_text() {
-        assert!(without_quotes("-----Original Message-----\nFrom: Acme\n\nYour code is 482913.\n").contains("482913"));
+        assert!(
+            without_quotes("-----Original Message-----\nFrom: Acme\n\nYour code is 482913.\n")
+                .contains("482913")
+        );
     }
 }

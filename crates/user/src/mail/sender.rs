@@ -51,7 +51,8 @@ fn normalised(address: &str) -> Option<String> {
     let domain = domain.trim_end_matches('.').to_lowercase();
     let plain = |c: char| c.is_alphanumeric() || c == '-';
     let labels = domain.split('.').all(|label| !label.is_empty() && label.chars().all(plain));
-    let local_is_plain = !local.is_empty() && !local.chars().any(|c| c.is_control() || c.is_whitespace() || "<>,;@".contains(c));
+    let local_is_plain = !local.is_empty()
+        && !local.chars().any(|c| c.is_control() || c.is_whitespace() || "<>,;@".contains(c));
     (labels && domain.contains('.') && local_is_plain).then(|| format!("{local}@{domain}"))
 }
 
@@ -77,11 +78,20 @@ mod tests {
     #[test]
     fn a_mail_with_more_than_one_sender_is_refused() {
         for from in [
-            "a@acme.example, b@evil.example", "<a@acme.example> <b@evil.example>", "Team: a@acme.example, b@evil.example;",
-            "Team: a@acme.example;", "a@acme.example\r\nFrom: b@evil.example", "a@acme.example\r\nfrom : b@evil.example",
-            "a@acme.example b@evil.example", "Acme <a@acme.example>, Evil",
+            "a@acme.example, b@evil.example",
+            "<a@acme.example> <b@evil.example>",
+            "Team: a@acme.example, b@evil.example;",
+            "Team: a@acme.example;",
+            "a@acme.example\r\nFrom: b@evil.example",
+            "a@acme.example\r\nfrom : b@evil.example",
+            "a@acme.example b@evil.example",
+            "Acme <a@acme.example>, Evil",
         ] {
-            assert_eq!(read(mail(from).as_bytes()).map(|mail| mail.from), Err(MailError::ManySenders), "{from}");
+            assert_eq!(
+                read(mail(from).as_bytes()).map(|mail| mail.from),
+                Err(MailError::ManySenders),
+                "{from}"
+            );
         }
     }
 

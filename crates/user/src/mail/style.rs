@@ -3,6 +3,18 @@
 /// A colour as red, green, blue.
 pub(super) type Colour = [u8; 3];
 
+/// What is behind an element's text.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Background {
+    /// What is behind the element that it is in.
+    #[default]
+    Clear,
+    /// One colour.
+    Plain(Colour),
+    /// A picture, or a colour that cannot be read.
+    Unknown,
+}
+
 /// What one element's attributes say about the visibility of its text.
 #[derive(Default)]
 pub(super) struct Style {
@@ -12,8 +24,8 @@ pub(super) struct Style {
     pub(super) tiny: Option<bool>,
     /// The text's colour.
     pub(super) colour: Option<Colour>,
-    /// The colour behind the text; the inner `None` is a background of unknown colour.
-    pub(super) background: Option<Option<Colour>>,
+    /// What is behind the text.
+    pub(super) background: Background,
     /// The element is laid out beside its neighbours, whatever its name says.
     pub(super) beside: bool,
 }
@@ -29,22 +41,31 @@ pub(super) fn of(declarations: &str) -> Style {
         match name.trim().to_ascii_lowercase().as_str() {
             "display" => {
                 style.hidden |= value == "none";
-                style.beside = matches!(value, "inline" | "inline-block" | "table-cell" | "inline-table" | "inline-flex");
+                style.beside = matches!(
+                    value,
+                    "inline" | "inline-block" | "table-cell" | "inline-table" | "inline-flex"
+                );
             }
             "float" => style.beside = matches!(value, "left" | "right"),
             "visibility" => style.hidden |= matches!(value, "hidden" | "collapse"),
             "opacity" => style.hidden |= number(value).is_some_and(|opacity| opacity < 0.1),
             "overflow" | "overflow-x" | "overflow-y" => clipped |= matches!(value, "hidden" | "clip"),
-            "height" | "max-height" | "width" | "max-width" => flat |= pixels(value).is_some_and(|size| size <= 1.0),
+            "height" | "max-height" | "width" | "max-width" => {
+                flat |= pixels(value).is_some_and(|size| size <= 1.0);
+            }
             "font-size" => style.tiny = pixels(value).map(|size| size <= 2.0).or(Some(false)),
-            "font" => style.tiny = value.split_whitespace().find_map(pixels).map(|size| size <= 2.0).or(style.tiny),
-            "text-indent" | "left" | "right" | "top" | "margin-left" => style.hidden |= number(value).is_some_and(|size| size <= -500.0),
+            "font" => {
+                style.tiny = value.split_whitespace().find_map(pixels).map(|size| size <= 2.0).or(style.tiny);
+            }
+            "text-indent" | "left" | "right" | "top" | "margin-left" => {
+                style.hidden |= number(value).is_some_and(|size| size <= -500.0);
+            }
             "transform" => style.hidden |= value.contains("scale(0)"),
             "clip" => style.hidden |= value.starts_with("rect(0"),
             "color" if value == "transparent" => style.hidden = true,
             "color" => style.colour = colour(value),
-            "background" | "background-color" => style.background = Some(colour(value)),
-            "background-image" => style.background = Some(None),
+            "background" | "background-color" => style.background = background(value),
+            "background-image" => style.background = Background::Unknown,
             _ => {}
         }
     }
@@ -101,15 +122,29 @@ pub(super) fn colour(value: &str) -> Option<Colour> {
         _ => {}
     }
     if let Some(channels) = value.strip_prefix("rgb(").and_then(|rest| rest.strip_suffix(')')) {
-        let mut channels = channels.split([',', ' ']).filter(|channel| !channel.is_empty()).map(|channel| channel.trim().parse().ok());
+        let mut channels = channels
+            .split([',', ' '])
+            .filter(|channel| !channel.is_empty())
+            .map(|channel| channel.trim().parse().ok());
         return Some([channels.next()??, channels.next()??, channels.next()??]);
     }
     let hex = value.strip_prefix('#').unwrap_or(&value);
-    let digits: Vec<u8> = hex.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect::<Option<_>>()?;
+    let digits: Vec<u8> = hex
+        .chars()
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
     match digits.as_slice() {
         [r, g, b] => Some([r * 17, g * 17, b * 17]),
         [r, rr, g, gg, b, bb] => Some([r * 16 + rr, g * 16 + gg, b * 16 + bb]),
         _ => None,
+    }
+}
+
+/// A background as a style or the attribute `bgcolor` gives it.
+pub(super) fn background(value: &str) -> Background {
+    match value.trim() {
+        "transparent" | "none" | "inherit" => Background::Clear,
+        value => colour(value).map_or(Background::Unknown, Background::Plain),
     }
 }
 
@@ -136,12 +171,29 @@ mod tests {
     #[test]
     fn every_way_to_hide_an_element_is_known() {
         for declarations in [
-            "display:none", "DISPLAY : none !important", "visibility:hidden", "opacity:0", "opacity: 0.0", "max-height:0;overflow:hidden",
-            "overflow:hidden;height:0px", "color:transparent", "text-indent:-9999px", "position:absolute;left:-9999px", "transform:scale(0)",
+            "display:none",
+            "DISPLAY : none !important",
+            "visibility:hidden",
+            "opacity:0",
+            "opacity: 0.0",
+            "max-height:0;overflow:hidden",
+            "overflow:hidden;height:0px",
+            "color:transparent",
+            "text-indent:-9999px",
+            "position:absolute;left:-9999px",
+            "transform:scale(0)",
         ] {
             assert!(of(declarations).hidden, "{declarations}");
         }
-        for declarations in ["display:block", "opacity:1", "opacity:0.9", "max-height:0", "overflow:hidden;width:600px", "left:-1px", ""] {
+        for declarations in [
+            "display:block",
+            "opacity:1",
+            "opacity:0.9",
+            "max-height:0",
+            "overflow:hidden;width:600px",
+            "left:-1px",
+            "",
+        ] {
             assert!(!of(declarations).hidden, "{declarations}");
         }
     }
@@ -149,8 +201,15 @@ mod tests {
     #[test]
     fn small_print_is_text_and_no_print_is_not() {
         for (declarations, tiny) in [
-            ("font-size:0", Some(true)), ("font-size:1px", Some(true)), ("font-size:0px !important", Some(true)), ("font-size:11px", Some(false)),
-            ("font-size:2em", Some(false)), ("font-size:large", Some(false)), ("font:1px/1px Arial", None), ("font: 0px Arial", Some(true)), ("", None),
+            ("font-size:0", Some(true)),
+            ("font-size:1px", Some(true)),
+            ("font-size:0px !important", Some(true)),
+            ("font-size:11px", Some(false)),
+            ("font-size:2em", Some(false)),
+            ("font-size:large", Some(false)),
+            ("font:1px/1px Arial", None),
+            ("font: 0px Arial", Some(true)),
+            ("", None),
         ] {
             assert_eq!(of(declarations).tiny, tiny, "{declarations}");
         }

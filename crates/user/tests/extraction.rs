@@ -1,0 +1,154 @@
+//! What is taken out of real messages, and what is not: never a wrong code.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![expect(clippy::print_stdout, reason = "the figures and every miss are shown by `--nocapture`")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use agent_otp_user::extract::{self, Extraction, Text};
+use agent_otp_user::mail;
+use serde::Deserialize;
+
+#[test]
+fn codes_are_found_in_messages_around_the_world() {
+    for (file, recall) in [("sms_own.jsonl", 0.97), ("public_mit.jsonl", 0.97)] {
+        let figures = measure(file);
+        assert_eq!(figures.wrong, 0, "{file}");
+        assert_eq!(figures.falsely, 0, "{file}");
+        assert!(figures.recall() >= recall, "{file}: recall {}", figures.recall());
+    }
+}
+
+#[test]
+fn no_code_is_found_in_ordinary_messages() {
+    let figures = measure("sms_uci_negatives.jsonl");
+    assert_eq!((figures.falsely, figures.of_negatives), (0, 400));
+}
+
+#[test]
+fn mail_is_read_as_a_person_reads_it() {
+    for row in mails().filter(|row| row.tag != "auth" && row.tag != "forwarded") {
+        let mail = mail::read(&row.raw()).unwrap();
+        let found = found(&mail.text);
+        assert_eq!(found, row.expected, "{}: {}", row.file, row.tag);
+    }
+}
+
+#[test]
+fn the_sender_of_a_forwarded_mail_is_who_forwarded_it() {
+    for row in mails().filter(|row| row.tag == "forwarded") {
+        let mail = mail::read(&row.raw()).unwrap();
+        let service = row.filter_service.clone().unwrap();
+        assert!(!mail.from.ends_with(&service), "{}", row.file);
+        assert_eq!(found(&mail.text), row.expected, "{}", row.file);
+    }
+}
+
+#[test]
+fn the_sender_is_the_address_whatever_the_name_says() {
+    let senders: Vec<_> = [
+        "074_auth_display_name_spoof.eml",
+        "075_auth_lookalike_domain.eml",
+        "080_auth_from_two_mailboxes.eml",
+    ]
+    .map(|file| mail::read(&fs::read(data("eml").join(file)).unwrap()).map(|mail| mail.from))
+    .into();
+    let expected = [
+        Ok("noreply@evil.example".to_owned()),
+        Ok("noreply@github.example.evil.example".to_owned()),
+        Err(mail::MailError::ManySenders),
+    ];
+    assert_eq!(senders, expected);
+}
+
+#[test]
+fn a_sign_in_link_is_found_and_a_lying_one_is_not() {
+    for row in mails().filter(|row| row.tag == "link") {
+        let mail = mail::read(&row.raw()).unwrap();
+        let link = match extract::link(&mail.text, "acme.example") {
+            Extraction::Code(link, _) => Some(link.expose().to_owned()),
+            Extraction::Ambiguous | Extraction::Conflicting | Extraction::None => None,
+        };
+        assert_eq!(link, row.link, "{}", row.file);
+    }
+}
+
+#[derive(Deserialize)]
+struct Message {
+    id: String,
+    text: String,
+    expected: Option<String>,
+    also_accept: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct MailRow {
+    file: String,
+    expected: Option<String>,
+    link: Option<String>,
+    tag: String,
+    filter_service: Option<String>,
+}
+
+impl MailRow {
+    fn raw(&self) -> Vec<u8> {
+        fs::read(data("eml").join(&self.file)).unwrap()
+    }
+}
+
+#[derive(Default)]
+struct Figures {
+    right: u32,
+    wrong: u32,
+    of_codes: u32,
+    falsely: u32,
+    of_negatives: u32,
+}
+
+impl Figures {
+    fn recall(&self) -> f64 {
+        f64::from(self.right) / f64::from(self.of_codes)
+    }
+}
+
+/// Extracts from every message of a file, and prints the figures with each message that went otherwise.
+fn measure(file: &str) -> Figures {
+    let mut figures = Figures::default();
+    for line in fs::read_to_string(data(file)).unwrap().lines() {
+        let message: Message = serde_json::from_str(line).unwrap();
+        let found = found(&Text::plain(&message.text));
+        let right = found.as_ref().is_none_or(|found| {
+            message.expected.as_ref() == Some(found) || message.also_accept.contains(found)
+        });
+        match (&message.expected, &found) {
+            (Some(_), Some(_)) if right => figures.right += 1,
+            (Some(_), Some(_)) => figures.wrong += 1,
+            (None, Some(_)) => figures.falsely += 1,
+            (_, None) => {}
+        }
+        figures.of_codes += u32::from(message.expected.is_some());
+        figures.of_negatives += u32::from(message.expected.is_none());
+        if found.is_some() != message.expected.is_some() || !right {
+            println!("{} {:?} {:?} {:?}", message.id, message.expected, found, message.text);
+        }
+    }
+    let Figures { right, wrong, of_codes, falsely, of_negatives } = figures;
+    println!("{file}: {right} of {of_codes} right, {wrong} wrong; {falsely} of {of_negatives} false");
+    figures
+}
+
+fn found(text: &Text) -> Option<String> {
+    match extract::code(text, None, None) {
+        Extraction::Code(code, _) => Some(code.expose().to_owned()),
+        Extraction::Ambiguous | Extraction::Conflicting | Extraction::None => None,
+    }
+}
+
+fn mails() -> impl Iterator<Item = MailRow> {
+    let rows = fs::read_to_string(data("eml/expected.jsonl")).unwrap();
+    rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>().into_iter()
+}
+
+fn data(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file)
+}
