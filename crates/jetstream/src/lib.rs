@@ -1,12 +1,13 @@
 //! The event log, the vault, the timers and the command bus on NATS JetStream; the only crate that names a subject.
 
-pub mod bus;
+mod bus;
 pub mod clock;
 mod connection;
 mod direct;
 mod error;
 mod feed;
 mod log;
+mod member;
 pub mod message;
 pub mod permission;
 pub mod provision;
@@ -15,14 +16,17 @@ pub mod service;
 mod subject;
 mod timers;
 mod vault;
+mod verifier;
 
-pub use bus::Bus;
+pub use bus::{Bus, CallError};
 pub use connection::{ConnectError, Connection, Login, Who};
 pub use error::StoreError;
 pub use feed::{Feed, Hint, Replay, StoredEvent};
 pub use log::{AppendError, Appended, Loaded, Log};
+pub use member::Member;
 pub use rosters::{PublishError, Rosters};
 pub use service::{Incoming, Service};
 pub use subject::{Verb, roster_subject};
 pub use timers::{Armed, Due, Timer, Timers};
 pub use vault::Vault;
+pub use verifier::{Verifier, VerifyError};

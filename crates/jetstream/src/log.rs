@@ -2,11 +2,11 @@
 
 use std::error::Error as _;
 
-use agent_otp_domain::{Recorded, RequestKey, State, Version, codec};
-use async_nats::jetstream;
-use async_nats::jetstream::context::PublishErrorKind;
+use agent_otp_domain::{EventId, Recorded, RequestKey, State, Version, codec};
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::jetstream::{self, ErrorCode};
 use bytes::Bytes;
 use serde_json::json;
 use tracing::debug;
@@ -18,8 +18,6 @@ use crate::subject;
 
 /// How often an append whose outcome is unclear is sent again: the same bytes, with the same id and expectation.
 const RESENDS_MAX: usize = 3;
-/// On three servers a rival's append shows as this (NATS error 10164), which the client does not know by name.
-const RIVAL_IN_FLIGHT: u64 = 10_164;
 
 /// The event log.
 #[derive(Debug, Clone)]
@@ -34,8 +32,8 @@ pub struct Loaded {
     pub events: Vec<Recorded>,
     /// The exact bytes of each.
     pub bytes: Vec<Bytes>,
-    /// The stream sequence of the last one; 0 if there is none.
-    pub last: u64,
+    /// The stream sequence of each.
+    pub sequences: Vec<u64>,
 }
 
 impl Loaded {
@@ -49,6 +47,17 @@ impl Loaded {
     #[must_use]
     pub fn version(&self) -> Version {
         self.events.last().map(|recorded| recorded.version).unwrap_or_default()
+    }
+
+    /// The stream sequence of the last event: what the next append expects; 0 if there is none.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.sequences.last().copied().unwrap_or_default()
+    }
+
+    fn sequence_of(&self, id: EventId) -> Option<u64> {
+        let mut found = self.events.iter().zip(&self.sequences);
+        found.find(|(recorded, _)| recorded.id == id).map(|(_, sequence)| *sequence)
     }
 }
 
@@ -97,9 +106,9 @@ impl Log {
         let query = json!({ "multi_last": [subject::log_of(key)] });
         let mut stored = direct::get_many(&self.connection, subject::LOG_STREAM, &query).await?;
         stored.sort_by_key(|message| message.sequence);
-        let last = stored.last().map_or(0, |message| message.sequence);
         let events = stored.iter().map(recorded).collect::<Result<_, _>>()?;
-        Ok(Loaded { events, bytes: stored.into_iter().map(|message| message.body).collect(), last })
+        let sequences = stored.iter().map(|message| message.sequence).collect();
+        Ok(Loaded { events, bytes: stored.into_iter().map(|message| message.body).collect(), sequences })
     }
 
     /// Whether `last` is the sequence of the request's last event, as the stream's leader says.
@@ -145,10 +154,10 @@ impl Log {
                     continue;
                 }
             };
-            if loaded.events.iter().any(|found| found.id == recorded.id) {
-                return Ok(Appended { sequence: loaded.last });
+            if let Some(sequence) = loaded.sequence_of(recorded.id) {
+                return Ok(Appended { sequence });
             }
-            if loaded.last != expected {
+            if loaded.last() != expected {
                 return Err(AppendError::Conflict { expected });
             }
             // Nothing has changed: a spurious rival, or an append that is still under way. Sending the same again
@@ -178,8 +187,9 @@ impl Log {
             // Another decision can bear this id only if this very append was stored before: read and see.
             Ok(_) => Attempt::Unclear(None),
             Err(error) => {
+                // On three servers a rival's append that is still under way shows as the latter (10164).
                 let rival = error.kind() == PublishErrorKind::WrongLastSequence
-                    || error_code(&error) == Some(RIVAL_IN_FLIGHT);
+                    || error_code(&error) == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT);
                 debug!(request = %key, %error, rival, "append not confirmed");
                 Attempt::Unclear((!rival).then(|| StoreError::unreachable("append")(error.into())))
             }
@@ -187,9 +197,8 @@ impl Log {
     }
 }
 
-fn error_code(error: &jetstream::context::PublishError) -> Option<u64> {
-    let code = error.source()?.downcast_ref::<jetstream::Error>()?.error_code();
-    serde_json::to_value(code).ok()?.as_u64()
+fn error_code(error: &PublishError) -> Option<ErrorCode> {
+    Some(error.source()?.downcast_ref::<jetstream::Error>()?.error_code())
 }
 
 fn recorded(stored: &Stored) -> Result<Recorded, StoreError> {

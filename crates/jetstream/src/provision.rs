@@ -7,7 +7,10 @@ use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::stream::{
     Config as StreamConfig, DiscardPolicy, Republish, RetentionPolicy, StorageType,
 };
-use async_nats::jetstream::{self, context::GetStreamErrorKind};
+use async_nats::jetstream::{
+    self,
+    context::{ConsumerInfoErrorKind, GetStreamErrorKind},
+};
 use serde::Serialize;
 use serde_json::Value;
 use tracing::info;
@@ -254,7 +257,7 @@ async fn durable(
             agrees(name, &wanted, &found.config)?;
             done.kept.push(name);
         }
-        Err(error) if format!("{error:?}").contains("10014") || error.to_string().contains("not found") => {
+        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => {
             stream.create_consumer_strict(wanted).await.map_err(|error| refused(error.into()))?;
             info!(durable = name, "created");
             done.created.push(name);

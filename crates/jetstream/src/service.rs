@@ -1,7 +1,7 @@
 //! The relay's side of the command bus: a NATS micro service (ADR-32), so that `nats micro` finds it and counts.
 
 use agent_otp_domain::codec::{self, DecodeError};
-use agent_otp_domain::{MemberId, OwnerId, Role};
+use agent_otp_domain::{MemberId, OwnerId, Role, visible};
 use async_nats::HeaderMap;
 use async_nats::service::{Request, Service as MicroService, ServiceExt as _};
 use futures_util::stream::{SelectAll, StreamExt as _};
@@ -111,7 +111,8 @@ impl Incoming {
         let mut headers = HeaderMap::new();
         headers.insert("Content-Type", "application/msgpack");
         if let Reply::Refused { code, message } = reply {
-            headers.insert("Nats-Service-Error", message.as_str());
+            // A header holds no line break, and a message may quote what a member sent.
+            headers.insert("Nats-Service-Error", visible(message).as_str());
             headers.insert("Nats-Service-Error-Code", code.status().to_string().as_str());
         }
         if let Err(error) = self.request.respond_with_headers(Ok(codec::encode(reply).into()), headers).await

@@ -249,7 +249,7 @@ impl Relay {
                 Ok(None) => return Ok(Decided { state, version }),
                 Err(rejection) => {
                     // A replica may be behind: only the leader's word is a reason to refuse.
-                    if self.log.is_current(key, loaded.last).await.map_err(AppendError::from)? {
+                    if self.log.is_current(key, loaded.last()).await.map_err(AppendError::from)? {
                         return Err(Outcome::Rejected(rejection));
                     }
                     continue;
@@ -265,7 +265,7 @@ impl Relay {
                 actor: actor.clone(),
                 event,
             };
-            match self.log.append(loaded.last, &recorded).await {
+            match self.log.append(loaded.last(), &recorded).await {
                 Ok(_) => {
                     info!(request = %key, event = %recorded.event.kind(), version = recorded.version.0, "appended");
                     return Ok(Decided { state: state.evolve(&recorded.event), version: recorded.version });

@@ -1,0 +1,115 @@
+//! A member's own check of everything that the relay serves, with the rosters that it takes.
+
+use std::sync::{Mutex, PoisonError};
+
+use agent_otp_domain::{KeyId, Recorded, RequestKey, Timestamp};
+use agent_otp_trust::{Book, Roster, RosterError, RosterRef, Seen, Untrusted, VerifiedRequest};
+use tracing::debug;
+
+use crate::bus::{Bus, CallError};
+
+/// Verifies against the pinned owner key, and fetches the rosters that statements name.
+#[derive(Debug)]
+pub struct Verifier {
+    bus: Bus,
+    book: Mutex<Book>,
+}
+
+/// Why something is not known, or not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The relay did not answer, or refused.
+    #[error("the relay could not be asked")]
+    Call(#[from] CallError),
+    /// A roster is not believed, or is stale.
+    #[error(transparent)]
+    Roster(#[from] RosterError),
+    /// A statement is not believed.
+    #[error("what the relay serves is not believed")]
+    Untrusted(#[from] Untrusted),
+}
+
+impl Verifier {
+    /// A verifier that pins `pin`, and has seen `seen` before.
+    #[must_use]
+    pub fn new(bus: Bus, pin: KeyId, seen: Option<Seen>) -> Self {
+        Self { bus, book: Mutex::new(Book::new(pin, seen)) }
+    }
+
+    /// The highest roster seen: what is to be kept at rest.
+    #[must_use]
+    pub fn seen(&self) -> Option<Seen> {
+        self.book(|book| book.seen())
+    }
+
+    /// Fetches the latest roster, and checks that it may be relied on.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError::Roster`] if it went backwards or is stale.
+    pub async fn current(&self, now: Timestamp) -> Result<(RosterRef, Roster), VerifyError> {
+        let latest = self.bus.roster(None).await?;
+        let checked = self.book(|book| {
+            book.admit_latest(&latest)?;
+            book.current(now).map(|(reference, roster)| (reference, roster.clone()))
+        });
+        Ok(checked?)
+    }
+
+    /// The latest roster that was fetched, if it may be relied on; asks nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`RosterError::Missing`] or [`RosterError::Stale`].
+    pub fn standing(&self, now: Timestamp) -> Result<RosterRef, RosterError> {
+        self.book(|book| book.current(now).map(|(reference, _)| reference))
+    }
+
+    /// Fetches a request's events and verifies them; none if the relay knows no such request.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError::Untrusted`] if the events are not what their statements say.
+    pub async fn request(&self, key: &RequestKey) -> Result<Option<VerifiedRequest>, VerifyError> {
+        let events = self.bus.get(key).await?;
+        if events.is_empty() { Ok(None) } else { self.verify(&events).await.map(Some) }
+    }
+
+    /// Verifies a request's events, and that those who signed them still belong to the owner.
+    ///
+    /// # Errors
+    ///
+    /// As [`Verifier::request`].
+    pub async fn verify(&self, events: &[Recorded]) -> Result<VerifiedRequest, VerifyError> {
+        let mut asked = None;
+        loop {
+            let verified = self.book(|book| {
+                let verified = VerifiedRequest::verify(events, book)?;
+                verified.signers_stand(book)?;
+                Ok(verified)
+            });
+            // A roster that is not in the book is fetched, once each; `None` is the latest.
+            let lacking = match &verified {
+                Err(Untrusted::RosterUnknown { number }) => Some(Some(*number)),
+                Err(Untrusted::UnknownKey { .. }) => Some(None),
+                Ok(_) | Err(_) => None,
+            };
+            match lacking {
+                Some(number) if asked != lacking => {
+                    asked = lacking;
+                    debug!(?number, "fetching a roster");
+                    let roster = self.bus.roster(number).await?;
+                    self.book(|book| match number {
+                        Some(_) => book.admit(&roster),
+                        None => book.admit_latest(&roster),
+                    })?;
+                }
+                Some(_) | None => return Ok(verified?),
+            }
+        }
+    }
+
+    fn book<T>(&self, work: impl FnOnce(&mut Book) -> T) -> T {
+        work(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,184 @@
+//! The bus: who is asked what, how a refusal looks to NATS's own tools, and what garbage comes to.
+
+use std::collections::BTreeSet;
+
+use agent_otp_domain::{Role, Version, codec};
+use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
+use agent_otp_jetstream::service::COMMAND_BYTES_MAX;
+use agent_otp_jetstream::{Bus, CallError, Incoming, Service, Verb, Who};
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use crate::events::{member, name, owner, request, statement};
+use crate::world::{World, within};
+
+const RELAY: Who = Who::Operator("relay");
+const MICRO: Who = Who::Operator("micro");
+
+#[tokio::test]
+async fn a_command_reaches_the_relay_with_its_caller_and_is_answered() {
+    let (world, bus) = shopper().await;
+    let mut service = Service::start(&world.connect(&RELAY).await).await.unwrap();
+    let ask = Ask::Cancel { statement: statement("cancel") };
+    let done = Reply::Done { phase: "cancelled".to_owned(), version: Version(2) };
+    let relay = async {
+        let incoming = service.next().await.unwrap();
+        incoming.answer(&done).await;
+        incoming
+    };
+    let (reply, incoming) = within(async { tokio::join!(bus.call(&ask), relay) }).await;
+    assert_eq!(reply.unwrap(), done);
+    assert_eq!((incoming.owner, incoming.role, incoming.member), (owner(), Role::Agent, name("shopper")));
+    assert_eq!((incoming.verb, incoming.ask.unwrap()), (Verb::Cancel, ask));
+}
+
+#[tokio::test]
+async fn a_refusal_stands_in_the_headers_as_it_does_in_the_body() {
+    let (world, bus) = shopper().await;
+    let refused = Reply::Refused { code: RefusalCode::OutOfTurn, message: "not\r\nX-Forged: now".to_owned() };
+    let _relay = serve(&world, refused.clone()).await;
+    let error = bus.call(&get()).await.unwrap_err();
+    assert_eq!(error.refusal(), Some(RefusalCode::OutOfTurn));
+
+    let subject = format!("otp.v1.cmd.{}.agent.shopper.get", owner());
+    let client = bus.connection().client();
+    let answer = client.request(subject, codec::encode(&get()).into()).await.unwrap();
+    assert_eq!(codec::decode::<Reply>(&answer.payload).unwrap(), refused);
+    let headers = answer.headers.unwrap();
+    let mut headers: Vec<_> = headers.iter().map(|(name, values)| format!("{name}: {}", values[0])).collect();
+    headers.sort();
+    insta::assert_snapshot!(headers.join("\n"), @"
+    Content-Type: application/msgpack
+    Nats-Service-Error-Code: 409
+    Nats-Service-Error: not<U+000D><U+000A>X-Forged: now
+    ");
+}
+
+#[tokio::test]
+async fn a_bus_without_a_relay_says_so_at_once() {
+    let (_world, bus) = shopper().await;
+    let error = bus.call_once(&get()).await.unwrap_err();
+    assert!(matches!(error, CallError::Unreachable(_)), "{error}");
+    insta::assert_snapshot!(error, @"the relay does not answer; is it running?");
+}
+
+#[tokio::test]
+async fn a_call_waits_for_a_relay_that_is_about_to_come() {
+    let (world, bus) = shopper().await;
+    let calling = tokio::spawn(async move { bus.call(&get()).await });
+    let _relay = serve(&world, Reply::Events { events: Vec::new() }).await;
+    assert_eq!(within(calling).await.unwrap().unwrap(), Reply::Events { events: Vec::new() });
+}
+
+#[tokio::test]
+async fn a_call_is_made_again_while_the_relay_has_trouble_with_its_store() {
+    let (world, bus) = shopper().await;
+    let mut service = Service::start(&world.connect(&RELAY).await).await.unwrap();
+    let calling = tokio::spawn(async move { bus.call(&get()).await });
+    let unavailable = Reply::Refused { code: RefusalCode::Unavailable, message: "not now".to_owned() };
+    for reply in [&unavailable, &unavailable, &Reply::Events { events: Vec::new() }] {
+        within(service.next()).await.unwrap().answer(reply).await;
+    }
+    assert_eq!(within(calling).await.unwrap().unwrap(), Reply::Events { events: Vec::new() });
+}
+
+#[tokio::test]
+async fn garbage_and_excess_reach_the_relay_as_unreadable() {
+    let (world, bus) = shopper().await;
+    let mut service = Service::start(&world.connect(&RELAY).await).await.unwrap();
+    subscribed(&bus, &mut service).await;
+    let long = Ask::Cancel { statement: statement(&"x".repeat(COMMAND_BYTES_MAX)) };
+    let trailing = [codec::encode(&get()), vec![0xc0]].concat();
+    let table = [Vec::new(), b"\xc1".to_vec(), b"{}".to_vec(), trailing, codec::encode(&long)];
+    for payload in table {
+        let subject = format!("otp.v1.cmd.{}.agent.shopper.get", owner());
+        bus.connection().client().publish(subject, payload.clone().into()).await.unwrap();
+        let incoming = within(service.next()).await.unwrap();
+        assert!(incoming.ask.is_err(), "{} bytes were read", payload.len());
+        assert_eq!(incoming.verb, Verb::Get);
+    }
+}
+
+#[tokio::test]
+async fn what_is_larger_than_the_broker_takes_is_refused_before_it_leaves() {
+    let (_world, bus) = shopper().await;
+    let huge = Ask::Cancel { statement: statement(&"x".repeat(2 * 1024 * 1024)) };
+    assert_eq!(bus.call_once(&huge).await.unwrap_err().refusal(), Some(RefusalCode::Malformed));
+}
+
+#[tokio::test]
+async fn two_relays_share_the_commands_and_the_one_that_stops_leaves_them_to_the_other() {
+    let (world, bus) = shopper().await;
+    let one = Service::start(&world.connect(&RELAY).await).await.unwrap();
+    let two = serve(&world, Reply::Events { events: Vec::new() }).await;
+    one.stop().await;
+    for _ in 0..20 {
+        within(bus.call(&get())).await.unwrap();
+    }
+    drop(two);
+}
+
+#[tokio::test]
+async fn nats_own_tools_find_the_relay_and_count_what_it_answers() {
+    let (world, bus) = shopper().await;
+    let _relay = serve(&world, Reply::Events { events: Vec::new() }).await;
+    bus.call(&get()).await.unwrap();
+    let micro = world.connect(&MICRO).await;
+    let ask = async |subject: &'static str| {
+        let answer = micro.client().request(subject, "".into()).await.unwrap();
+        serde_json::from_slice::<Value>(&answer.payload).unwrap()
+    };
+    let info = ask("$SRV.INFO.agent-otp-relay").await;
+    let listed: BTreeSet<_> = endpoints(&info, |endpoint| {
+        let text = |key: &str| endpoint[key].as_str().unwrap().to_owned();
+        (text("name"), text("subject"), text("queue_group"))
+    });
+    let expected = Verb::ALL
+        .map(Verb::as_str)
+        .map(|verb| (verb.to_owned(), format!("otp.v1.cmd.*.*.*.{verb}"), "relay".to_owned()));
+    assert_eq!(listed, BTreeSet::from(expected));
+    let stats = ask("$SRV.STATS").await;
+    let counted = endpoints(&stats, |endpoint| {
+        (endpoint["name"].as_str().unwrap().to_owned(), endpoint["num_requests"].as_u64().unwrap())
+    });
+    assert!(counted.contains(&("get".to_owned(), 1)) && counted.contains(&("consume".to_owned(), 0)));
+    assert_eq!(ask("$SRV.PING").await["name"], "agent-otp-relay");
+}
+
+/// A world with the agent `shopper`, and its bus.
+async fn shopper() -> (World, Bus) {
+    let who = member(Role::Agent, "shopper");
+    let world = World::start(std::slice::from_ref(&who)).await;
+    let bus = Bus::new(world.connect(&who).await, owner(), Role::Agent, name("shopper"));
+    (world, bus)
+}
+
+/// A relay that answers everything alike, until it is dropped.
+async fn serve(world: &World, reply: Reply) -> JoinSet<()> {
+    let connection = world.connect(&RELAY).await;
+    let mut service = Service::start(&connection).await.unwrap();
+    let mut relay = JoinSet::new();
+    relay.spawn(async move {
+        while let Some(incoming) = service.next().await {
+            Incoming::answer(&incoming, &reply).await;
+        }
+    });
+    relay
+}
+
+/// Waits until the broker knows of the service.
+async fn subscribed(bus: &Bus, service: &mut Service) {
+    let ask = get();
+    let answer = async { service.next().await.unwrap().answer(&Reply::Events { events: Vec::new() }).await };
+    let (called, ()) = within(async { tokio::join!(bus.call(&ask), answer) }).await;
+    called.unwrap();
+}
+
+fn get() -> Ask {
+    let key = request();
+    Ask::Get { agent: key.agent, request: key.request }
+}
+
+fn endpoints<T: Ord>(answer: &Value, read: impl Fn(&Value) -> T) -> BTreeSet<T> {
+    answer["endpoints"].as_array().unwrap().iter().map(read).collect()
+}

@@ -1,0 +1,13 @@
+//! Log, vault, timers, bus and permissions against the real nats-server: what is kept, what is refused, what survives.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
+mod bus;
+mod events;
+mod log;
+mod network;
+mod permissions;
+mod provision;
+mod timers;
+mod vault;
+mod world;

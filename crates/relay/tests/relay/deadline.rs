@@ -1,0 +1,67 @@
+//! Time passes: a request lapses at its deadline, whatever it has come to and whoever was away.
+
+use agent_otp_domain::{Actor, EventType};
+use agent_otp_jetstream::clock;
+use agent_otp_jetstream::message::RefusalCode;
+
+use crate::home::{Home, refusal};
+use crate::world::eventually;
+
+#[tokio::test]
+async fn a_request_lapses_at_its_deadline_and_its_code_is_erased() {
+    let mut home = Home::start().await;
+    home.serve().await;
+    let reached = [EventType::Requested, EventType::Approved, EventType::Captured];
+    let all = reached.map(|reached| (reached, home.briefly()));
+    for (reached, said) in &all {
+        home.bring(said, *reached).await;
+    }
+    for (reached, said) in &all {
+        home.until(&said.key, EventType::Expired).await;
+        home.until_erased(said).await;
+        let history = home.history(&said.key).await;
+        assert_eq!(history.get(history.len() - 2), Some(reached), "once, though there are two relays");
+        let expired = home.events(&said.key).await.pop().unwrap();
+        assert!(expired.time >= said.expires_at);
+        assert_eq!(expired.actor, Actor::relay());
+        assert_eq!(refusal(home.shopper.call(&said.consume()).await), RefusalCode::Expired);
+        assert_eq!(refusal(home.phone.call(&said.deny()).await), RefusalCode::Expired);
+    }
+}
+
+#[tokio::test]
+async fn a_request_lapses_although_no_relay_ran_at_its_deadline() {
+    let mut home = Home::start().await;
+    let said = home.briefly();
+    home.bring(&said, EventType::Requested).await;
+    home.stop_serving().await;
+    eventually(async || (clock::now() > said.expires_at).then_some(())).await;
+    assert_eq!(home.event_count().await, 1);
+    home.serve().await;
+    home.until(&said.key, EventType::Expired).await;
+}
+
+#[tokio::test]
+async fn after_its_deadline_a_request_is_over_before_anyone_has_said_so() {
+    let mut home = Home::start().await;
+    let said = home.briefly();
+    home.bring(&said, EventType::Captured).await;
+    home.stop_serving().await;
+    eventually(async || (clock::now() > said.expires_at).then_some(())).await;
+    home.serve().await;
+    // Whether the timer or these are first: the answer is the same.
+    assert_eq!(refusal(home.shopper.call(&said.consume()).await), RefusalCode::Expired);
+    assert_eq!(refusal(home.shopper.call(&said.cancel()).await), RefusalCode::Expired);
+    home.until(&said.key, EventType::Expired).await;
+    assert_eq!(home.history(&said.key).await.len(), 4);
+}
+
+#[tokio::test]
+async fn the_timer_of_a_request_that_has_ended_changes_nothing() {
+    let home = Home::start().await;
+    let (ended, open) = (home.briefly(), home.briefly());
+    home.bring(&ended, EventType::Consumed).await;
+    home.bring(&open, EventType::Requested).await;
+    home.until(&open.key, EventType::Expired).await;
+    assert_eq!(home.history(&ended.key).await.last(), Some(&EventType::Consumed));
+}

@@ -1,0 +1,115 @@
+//! Rosters: the first is taken on trust, and each further one must follow the one before.
+
+use agent_otp_domain::{KeyId, SignedStatement};
+use agent_otp_jetstream::clock;
+use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
+use agent_otp_trust::{Member, Roster};
+
+use crate::home::{Home, OWNER, PHONE, SHOPPER, STRANGER, key, name, phase, refusal};
+
+#[tokio::test]
+async fn rosters_are_kept_in_order_and_served_as_they_were_signed() {
+    let mut home = Home::unserved().await;
+    home.serve().await;
+    assert_eq!(refusal(home.shopper.call(&Ask::Roster { number: None }).await), RefusalCode::Unknown);
+    assert_eq!(refusal(home.shopper.call(&home.said().request()).await), RefusalCode::Unknown);
+
+    let first = home.roster.clone();
+    let second = first.renewed(signed(&first).digest(), clock::now());
+    let third = second.renewed(signed(&second).digest(), clock::now());
+    for roster in [&first, &second, &third] {
+        for _ in 0..2 {
+            let Reply::Done { phase, version } = home.phone.call(&home.enrol(roster)).await.unwrap() else {
+                panic!()
+            };
+            assert_eq!((phase.as_str(), version.0), ("enrolled", roster.number));
+        }
+    }
+    assert_eq!(home.shopper.roster(None).await.unwrap(), signed(&third));
+    assert_eq!(home.capturer.roster(Some(1)).await.unwrap(), signed(&first));
+    assert_eq!(refusal(home.phone.call(&Ask::Roster { number: Some(4) }).await), RefusalCode::Unknown);
+    assert_eq!(refusal(home.phone.call(&home.enrol(&first)).await), RefusalCode::Mismatch);
+    assert_eq!(home.shopper.roster(None).await.unwrap(), signed(&third));
+}
+
+#[tokio::test]
+async fn a_relay_that_never_saw_them_reads_the_rosters_that_statements_name() {
+    let mut home = Home::start().await;
+    let by_the_first = home.said();
+    let second = home.roster.renewed(home.roster_ref().digest, clock::now());
+    home.phone.call(&home.enrol(&second)).await.unwrap();
+    home.stop_serving().await;
+    home.serve().await;
+    home.bring(&by_the_first, agent_otp_domain::EventType::Consumed).await;
+    home.roster = second;
+    home.bring(&home.said(), agent_otp_domain::EventType::Consumed).await;
+}
+
+#[tokio::test]
+async fn a_roster_that_does_not_follow_is_refused_and_not_stored() {
+    let home = Home::start().await;
+    let first = home.roster.clone();
+    let digest = home.roster_ref().digest;
+    let second = first.renewed(digest, clock::now());
+    let gap = Roster { number: 3, ..second.clone() };
+    let fork = Roster { valid_until: clock::now(), ..first.clone() };
+    let loose = Roster { previous: Some(signed(&second).digest()), ..second.clone() };
+    let foreign = Roster::first(&key(STRANGER), Vec::new(), clock::now());
+    let usurped = Roster { owner_key: key(STRANGER).public(), ..second.clone() };
+    let none = Roster { number: 0, ..second.clone() };
+    let table = [
+        ("a gap", signed(&gap), RefusalCode::Mismatch),
+        ("a fork", signed(&fork), RefusalCode::Untrusted),
+        ("a loose end", signed(&loose), RefusalCode::Untrusted),
+        ("another owner's", key(STRANGER).sign_roster(&foreign), RefusalCode::Untrusted),
+        ("another owner key", key(STRANGER).sign_roster(&usurped), RefusalCode::Untrusted),
+        ("a member's signature", key(PHONE).sign_roster(&second), RefusalCode::Untrusted),
+        ("a number that is none", signed(&none), RefusalCode::Malformed),
+        ("no roster", home.said().request, RefusalCode::Untrusted),
+    ];
+    for (what, statement, expected) in table {
+        let error = home.phone.call(&Ask::Enrol { statement }).await.unwrap_err();
+        assert_eq!(error.refusal(), Some(expected), "{what}: {error}");
+    }
+    assert_eq!(home.shopper.roster(None).await.unwrap(), signed(&first));
+    assert_eq!(phase(&home.phone.call(&home.enrol(&second)).await.unwrap()), "enrolled");
+}
+
+#[tokio::test]
+async fn an_owners_first_roster_is_number_one_and_signed_by_the_owner() {
+    let mut home = Home::unserved().await;
+    home.serve().await;
+    let second = home.roster.renewed(home.roster_ref().digest, clock::now());
+    assert_eq!(refusal(home.phone.call(&home.enrol(&second)).await), RefusalCode::Mismatch);
+    let foreign = key(STRANGER).sign_roster(&Roster::first(&key(STRANGER), Vec::new(), clock::now()));
+    assert_eq!(refusal(home.phone.call(&Ask::Enrol { statement: foreign }).await), RefusalCode::Untrusted);
+    assert_eq!(refusal(home.phone.call(&Ask::Roster { number: None }).await), RefusalCode::Unknown);
+    home.phone.call(&home.enrol(&home.roster)).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_rosters_with_one_number_the_first_stands() {
+    let mut home = Home::start().await;
+    home.serve().await;
+    let next = |name: &str| {
+        let mut next = home.roster.renewed(home.roster_ref().digest, clock::now());
+        let member: KeyId = key(SHOPPER).id();
+        next.members.retain(|found| found.key != member);
+        next.members.push(Member::new(
+            agent_otp_domain::Role::Agent,
+            self::name(name),
+            key(SHOPPER).public(),
+        ));
+        home.enrol(&next)
+    };
+    let (one, two) = (next("one"), next("two"));
+    let (first, second) = tokio::join!(home.phone.call(&one), home.phone.call(&two));
+    assert_ne!(first.is_ok(), second.is_ok(), "{first:?} {second:?}");
+    let stands = if first.is_ok() { one } else { two };
+    let Ask::Enrol { statement } = stands else { panic!() };
+    assert_eq!(home.phone.roster(None).await.unwrap(), statement);
+}
+
+fn signed(roster: &Roster) -> SignedStatement {
+    key(OWNER).sign_roster(roster)
+}
