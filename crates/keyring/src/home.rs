@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use agent_otp_trust::{IdentityKey, Seen};
 
-use crate::{Pin, file, identity};
+use crate::{Pin, identity, private};
 
 /// The directory of one member, with mode 0700: `identity.key` and `pin.json`, both 0600.
 #[derive(Debug, Clone)]
@@ -91,14 +91,14 @@ impl Home {
     /// [`KeyringError::Exists`] if a member lives here already, which stays as it is;
     /// [`KeyringError::Loose`] if others can enter the directory.
     pub fn create(&self, key: &IdentityKey, pin: &Pin) -> Result<(), KeyringError> {
-        file::make_dir(&self.dir)?;
-        let _lock = file::lock(&self.dir)?;
+        private::make_dir(&self.dir)?;
+        let _lock = private::lock(&self.dir)?;
         if self.exists() {
             return Err(KeyringError::Exists { path: self.key_file() });
         }
         // The key comes last: where it stands, the rest is there too, whatever crashed.
         self.write_pin(pin)?;
-        file::write_new(&self.key_file(), identity::written(key).as_bytes())
+        private::write_new(&self.key_file(), identity::written(key).as_bytes())
     }
 
     /// The member's key.
@@ -108,7 +108,7 @@ impl Home {
     /// [`KeyringError::Loose`] if others can read it, [`KeyringError::Malformed`] if it is not whole.
     pub fn identity(&self) -> Result<IdentityKey, KeyringError> {
         let path = self.key_file();
-        identity::read(&file::read(&path)?)
+        identity::read(&private::read(&path)?)
             .ok_or(KeyringError::Malformed { path, expected: "identity key of this version" })
     }
 
@@ -119,7 +119,7 @@ impl Home {
     /// As [`Home::identity`].
     pub fn pin(&self) -> Result<Pin, KeyringError> {
         let path = self.pin_file();
-        serde_json::from_slice(&file::read(&path)?)
+        serde_json::from_slice(&private::read(&path)?)
             .map_err(|_| KeyringError::Malformed { path, expected: "pin of this version" })
     }
 
@@ -130,7 +130,7 @@ impl Home {
     ///
     /// [`KeyringError::Forked`] if another roster of that number is remembered.
     pub fn remember(&self, seen: Seen) -> Result<(), KeyringError> {
-        let _lock = file::lock(&self.dir)?;
+        let _lock = private::lock(&self.dir)?;
         let pin = self.pin()?;
         match pin.roster {
             Some(kept) if kept.number == seen.number && kept.digest != seen.digest => {
@@ -145,7 +145,7 @@ impl Home {
         let path = self.pin_file();
         let text = serde_json::to_string_pretty(pin)
             .map_err(|error| KeyringError::Unwritable { path: path.clone(), source: error.into() })?;
-        file::replace(&path, format!("{text}\n").as_bytes())
+        private::replace(&path, format!("{text}\n").as_bytes())
     }
 
     fn key_file(&self) -> PathBuf {

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use agent_otp_user::intake::Intake;
+use agent_otp_user::{Intake, Unverified};
 use agent_otp_user::source::smtp::Smtp;
 use agent_otp_user::source::{Source, SourceError};
 use lettre::address::Envelope;

@@ -9,11 +9,17 @@ use zeroize::Zeroizing;
 
 use crate::KeyringError;
 
-/// Longer than anything that is kept here, in bytes.
-const LONGEST: usize = 1_024;
+/// Longer than anything that is kept here, in bytes: rosters are the longest.
+const LONGEST: usize = 512 * 1_024;
+/// What most files fit into.
+const USUAL: usize = 8 * 1_024;
 
 /// Makes a directory that only this user can enter; one that is there must be so already.
-pub(crate) fn make_dir(dir: &Path) -> Result<(), KeyringError> {
+///
+/// # Errors
+///
+/// [`KeyringError::Loose`] if others can enter it, [`KeyringError::Unwritable`] if it cannot be made.
+pub fn make_dir(dir: &Path) -> Result<(), KeyringError> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -35,17 +41,25 @@ pub(crate) fn lock(dir: &Path) -> Result<File, KeyringError> {
 }
 
 /// Reads a whole file, if nobody else can.
-pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+///
+/// # Errors
+///
+/// [`KeyringError::Loose`] if others can read it, [`KeyringError::Unreadable`] if it is not there.
+pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
     let file = File::open(path).map_err(unreadable(path))?;
     is_private(path, &file.metadata().map_err(unreadable(path))?, 0o600)?;
-    // All of the room is taken at once: a buffer that grows leaves copies behind.
-    let mut content = Zeroizing::new(Vec::with_capacity(2 * LONGEST));
+    // The room for a secret is taken at once: a buffer that grows leaves copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(USUAL));
     file.take(LONGEST as u64).read_to_end(&mut content).map_err(unreadable(path))?;
     Ok(content)
 }
 
 /// Writes a file that is not there yet.
-pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), KeyringError> {
+///
+/// # Errors
+///
+/// [`KeyringError::Exists`] if it is there, [`KeyringError::Unwritable`] if it is not on the disk.
+pub fn write_new(path: &Path, content: &[u8]) -> Result<(), KeyringError> {
     let (dir, file) = written(path, content)?;
     file.persist_noclobber(path).map_err(|error| {
         if error.error.kind() == io::ErrorKind::AlreadyExists {
@@ -58,10 +72,40 @@ pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), KeyringError>
 }
 
 /// Writes a file in place of the one that may be there.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), KeyringError> {
+///
+/// # Errors
+///
+/// [`KeyringError::Unwritable`] if it is not on the disk.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), KeyringError> {
     let (dir, file) = written(path, content)?;
     file.persist(path).map_err(|error| unwritable(path)(error.error))?;
     sync(&dir)
+}
+
+/// Deletes a file; one that is gone already is as well.
+///
+/// # Errors
+///
+/// [`KeyringError::Unwritable`] if it stays.
+pub fn remove(path: &Path) -> Result<(), KeyringError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The files of a directory whose names end in `.suffix`, in order.
+///
+/// # Errors
+///
+/// [`KeyringError::Unreadable`] if the directory cannot be listed.
+pub fn list(dir: &Path, suffix: &str) -> Result<Vec<PathBuf>, KeyringError> {
+    let entries = fs::read_dir(dir).map_err(unreadable(dir))?;
+    let paths: Result<Vec<PathBuf>, io::Error> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut paths = paths.map_err(unreadable(dir))?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == suffix));
+    paths.sort();
+    Ok(paths)
 }
 
 /// The content in a nameless neighbour of the file, of mode 0600, on the disk.

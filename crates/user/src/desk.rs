@@ -1,0 +1,288 @@
+//! Which message answers which request: pure, so that every case can be written down as a test.
+//!
+//! A message satisfies at most one request. Where two requests or two codes fit equally, nothing is released.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use agent_otp_domain::{
+    CLOCK_SKEW_MAX, Code, Digest, EventType, Filter, KeyId, RequestKey, Timestamp, Wanted,
+};
+use agent_otp_trust::{Evidence, Verdict, VerifiedRequest};
+
+use crate::extract::{self, Extraction};
+use crate::message::Message;
+
+/// How long a message is kept for an approval that comes after it.
+pub const KEPT_FOR: Duration = Duration::from_mins(10);
+/// How many messages are kept; the oldest goes first.
+pub const KEPT_MAX: usize = 256;
+
+/// The requests and the recent messages, in memory only.
+#[derive(Debug)]
+pub struct Desk {
+    capturer: KeyId,
+    requests: BTreeMap<RequestKey, VerifiedRequest>,
+    messages: VecDeque<Kept>,
+    /// The decisions that were acted on: none is acted on twice.
+    spent: BTreeSet<Digest>,
+    /// What the user was asked, so that it is asked once.
+    asked: BTreeSet<(RequestKey, Doubt)>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    message: Message,
+    /// What it is to each request that it was held against, worked out once.
+    fits: BTreeMap<RequestKey, Fit>,
+    /// The requests that it fitted at the same time as another.
+    contested: BTreeSet<RequestKey>,
+}
+
+/// What a message is to a request.
+#[derive(Debug)]
+enum Fit {
+    /// Not an answer.
+    No,
+    /// An answer, if it were clear which code.
+    Unclear,
+    /// The answer.
+    Code(Code),
+}
+
+/// Why nothing is released although something fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doubt {
+    /// One message fits several approved requests.
+    Requests,
+    /// Several codes fit the request.
+    Codes,
+    /// The request was made at a time that this machine's clock does not agree with.
+    Clock,
+}
+
+impl Doubt {
+    /// What the user is told, and what to do.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Requests => {
+                "a message fits this request and another one, so neither gets it; deny the other, and this one gets it"
+            }
+            Self::Codes => {
+                "more than one code fits this request, so none is released; deny it, and have the agent ask again"
+            }
+            Self::Clock => {
+                "this request was made more than 60 s off this machine's clock; set the clocks, and have the agent ask again"
+            }
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Outcome {
+    /// This code is for this request.
+    Release(Box<Release>),
+    /// The user has to decide.
+    Ask(RequestKey, Doubt),
+}
+
+/// A code for a request.
+#[derive(Debug)]
+#[must_use = "a code that is released and dropped never reaches the agent"]
+pub struct Release {
+    /// The request, with its approval.
+    pub request: VerifiedRequest,
+    /// The decision's digest.
+    pub decision: Digest,
+    /// The code.
+    pub code: Code,
+    /// What it rests on.
+    pub evidence: Evidence,
+}
+
+impl Desk {
+    /// An empty desk for the capturer with this key; `spent` are the decisions that it acted on before.
+    #[must_use]
+    pub fn new(capturer: KeyId, spent: BTreeSet<Digest>) -> Self {
+        Self { capturer, requests: BTreeMap::new(), messages: VecDeque::new(), spent, asked: BTreeSet::new() }
+    }
+
+    /// Takes a message.
+    pub fn receive(&mut self, message: Message) {
+        if self.messages.len() >= KEPT_MAX {
+            self.messages.pop_front();
+        }
+        self.messages.push_back(Kept { message, fits: BTreeMap::new(), contested: BTreeSet::new() });
+    }
+
+    /// Takes what is known of a request. What is older than what is known already changes nothing.
+    pub fn learn(&mut self, request: VerifiedRequest) {
+        let known = self.requests.get(&request.key).map_or(0, |known| known.version);
+        if request.version > known {
+            self.requests.insert(request.key.clone(), request);
+        }
+    }
+
+    /// Works out what is to be released, and what the user is to be asked.
+    pub fn settle(&mut self, now: Timestamp) -> Vec<Outcome> {
+        self.forget(now);
+        let awaiting: Vec<RequestKey> = self
+            .requests
+            .values()
+            .filter(|request| self.awaits(request, now))
+            .map(|request| request.key.clone())
+            .collect();
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        let contested = self.weigh(&awaiting);
+        for key in &awaiting {
+            if contested.contains(key) {
+                self.ask(key, Doubt::Requests, &mut outcomes);
+            }
+            match self.choose(key) {
+                Choice::Nothing => {}
+                Choice::Unclear => self.ask(key, Doubt::Codes, &mut outcomes),
+                Choice::Message(index) => outcomes
+                    .extend(self.release(key, index).map(|release| Outcome::Release(Box::new(release)))),
+            }
+        }
+        outcomes
+    }
+
+    /// Drops what is past use. A request stays as long as a message may, because its end may decide about one.
+    fn forget(&mut self, now: Timestamp) {
+        self.messages.retain(|kept| now.since(kept.message.received_at) < KEPT_FOR);
+        self.requests.retain(|_, request| now < request.request.expires_at.after(KEPT_FOR));
+        let requests = &self.requests;
+        self.asked.retain(|(key, _)| requests.contains_key(key));
+    }
+
+    /// Whether a message could be released for the request now.
+    fn awaits(&self, request: &VerifiedRequest, now: Timestamp) -> bool {
+        let is_open = request.end.is_none() && request.capture.is_none() && now < request.request.expires_at;
+        is_open
+            && request.approval().is_some_and(|(digest, decision, capturers)| {
+                now < decision.expires_at
+                    && capturers.contains(&self.capturer)
+                    && !self.spent.contains(&digest)
+            })
+    }
+
+    /// Holds every message against every request, and tells which requests share one.
+    fn weigh(&mut self, awaiting: &[RequestKey]) -> BTreeSet<RequestKey> {
+        let mut contested = BTreeSet::new();
+        for kept in &mut self.messages {
+            let mut claimants = Vec::new();
+            for key in awaiting {
+                let Some(request) = self.requests.get(key) else { continue };
+                let fit = kept.fits.entry(key.clone()).or_insert_with(|| fit(&kept.message, request));
+                if !matches!(fit, Fit::No) {
+                    claimants.push(key.clone());
+                }
+            }
+            if claimants.len() > 1 {
+                kept.contested.extend(claimants.iter().cloned());
+                contested.extend(claimants);
+            }
+        }
+        contested
+    }
+
+    fn choose(&self, key: &RequestKey) -> Choice {
+        let mut chosen: Option<(usize, &Code)> = None;
+        let mut is_unclear = false;
+        for (index, kept) in self.messages.iter().enumerate() {
+            match kept.fits.get(key) {
+                Some(Fit::Code(code)) if self.is_free_for(kept, key) => match chosen {
+                    None => chosen = Some((index, code)),
+                    // The same code sent twice is one code.
+                    Some((_, first)) if first.expose() == code.expose() => {}
+                    Some(_) => return Choice::Unclear,
+                },
+                Some(Fit::Unclear) => is_unclear = true,
+                Some(Fit::Code(_) | Fit::No) | None => {}
+            }
+        }
+        match chosen {
+            Some((index, _)) => Choice::Message(index),
+            None if is_unclear => Choice::Unclear,
+            None => Choice::Nothing,
+        }
+    }
+
+    /// Whether no other request lays claim to the message. Only the user settles such a case, by denying the others:
+    /// an agent that cancels or a deadline that passes must not hand the code to whoever is left.
+    fn is_free_for(&self, kept: &Kept, key: &RequestKey) -> bool {
+        kept.contested.iter().filter(|other| *other != key).all(|other| {
+            self.requests.get(other).is_some_and(|request| request.end == Some(EventType::Denied))
+        })
+    }
+
+    fn release(&mut self, key: &RequestKey, index: usize) -> Option<Release> {
+        let request = self.requests.get(key)?.clone();
+        let decision = request.approval().map(|(digest, _, _)| digest)?;
+        let mut kept = self.messages.remove(index)?;
+        let Some(Fit::Code(code)) = kept.fits.remove(key) else { return None };
+        // Another copy of the same message must not answer the next request.
+        self.messages.retain(
+            |other| !matches!(other.fits.get(key), Some(Fit::Code(same)) if same.expose() == code.expose()),
+        );
+        self.spent.insert(decision);
+        Some(Release { request, decision, code, evidence: kept.message.evidence() })
+    }
+
+    fn ask(&mut self, key: &RequestKey, doubt: Doubt, outcomes: &mut Vec<Outcome>) {
+        if self.asked.insert((key.clone(), doubt)) {
+            outcomes.push(Outcome::Ask(key.clone(), doubt));
+        }
+    }
+}
+
+/// What the messages say about one request.
+enum Choice {
+    Nothing,
+    Unclear,
+    Message(usize),
+}
+
+/// Holds one message against one request: window, sender and content of the request's filter, and of the user's
+/// narrowing, each on its own.
+fn fit(message: &Message, request: &VerifiedRequest) -> Fit {
+    let Some((_, decision, _)) = request.approval() else { return Fit::No };
+    let opened_at = request.request.heading.made_at.before(CLOCK_SKEW_MAX);
+    if message.received_at < opened_at || message.received_at >= decision.expires_at {
+        return Fit::No;
+    }
+    let narrowing = match &decision.verdict {
+        Verdict::Approve { narrowing, .. } => narrowing.as_ref(),
+        Verdict::Deny {} => return Fit::No,
+    };
+    let filters: Vec<&Filter> = std::iter::once(&request.request.filter).chain(narrowing).collect();
+    if !filters.iter().all(|filter| is_admitted(message, filter)) {
+        return Fit::No;
+    }
+    let shape = filters.iter().rev().find_map(|filter| filter.shape.as_ref());
+    let domain = request.request.filter.sender.domain();
+    let found = match (request.request.filter.wanted, domain) {
+        (Wanted::Code, domain) => extract::code(&message.text, shape, domain),
+        (Wanted::Link, Some(domain)) => extract::link(&message.text, domain),
+        // A link is only safe on the domain that was asked for.
+        (Wanted::Link, None) => Extraction::None,
+    };
+    match found {
+        Extraction::Code(code, _) => {
+            let shapes = filters.iter().filter_map(|filter| filter.shape);
+            if shapes.into_iter().all(|shape| shape.fits(code.expose())) { Fit::Code(code) } else { Fit::No }
+        }
+        Extraction::Ambiguous | Extraction::Conflicting => Fit::Unclear,
+        Extraction::None => Fit::No,
+    }
+}
+
+fn is_admitted(message: &Message, filter: &Filter) -> bool {
+    let has_content = |pattern: &agent_otp_domain::ContentPattern| {
+        pattern.is_in(message.text.subject()) || message.text.readings().any(|reading| pattern.is_in(reading))
+    };
+    filter.admits(message.channel, &message.sender) && filter.content.as_ref().is_none_or(has_content)
+}

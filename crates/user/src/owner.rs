@@ -1,0 +1,157 @@
+//! The owner: signs the roster, and renews it so that it is never older than its validity.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agent_otp_domain::{SignedStatement, Timestamp, codec};
+use agent_otp_jetstream::message::Ask;
+use agent_otp_jetstream::{Bus, CallError, clock};
+use agent_otp_keyring::{KeyringError, private};
+use agent_otp_trust::{IdentityKey, Member, Roster, RosterRef, Untrusted};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// How often the roster is renewed; it is valid for four times as long.
+const RENEW_EVERY: Duration = Duration::from_hours(6);
+/// How long a failed renewal waits.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+const SUFFIX: &str = "roster";
+
+/// An owner's key and rosters. Every roster is kept, so that a broker that lost its store gets them all again.
+#[derive(Debug)]
+pub struct Owner {
+    key: IdentityKey,
+    dir: PathBuf,
+}
+
+/// Why the roster was not renewed.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnerError {
+    /// The rosters cannot be read or written.
+    #[error("the rosters on this machine cannot be used")]
+    Keyring(#[from] KeyringError),
+    /// What is kept is no roster of this owner.
+    #[error("a roster on this machine is not believed; restore {}", path.display())]
+    Damaged {
+        /// Where it is.
+        path: PathBuf,
+        /// Why it is not believed.
+        #[source]
+        source: Untrusted,
+    },
+    /// There is none.
+    #[error("there is no roster in {}; restore it", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The relay refused, or does not answer.
+    #[error("the relay does not take the roster")]
+    Call(#[from] CallError),
+}
+
+impl Owner {
+    /// The owner with this key, whose rosters are kept in `dir`.
+    #[must_use]
+    pub fn new(key: IdentityKey, dir: impl Into<PathBuf>) -> Self {
+        Self { key, dir: dir.into() }
+    }
+
+    /// Signs the first roster.
+    ///
+    /// # Errors
+    ///
+    /// [`OwnerError::Keyring`] if it cannot be written, or one is there.
+    pub fn begin(&self, members: Vec<Member>, now: Timestamp) -> Result<RosterRef, OwnerError> {
+        private::make_dir(&self.dir)?;
+        self.keep(&Roster::first(&self.key, members, now))
+    }
+
+    /// The latest roster on this machine.
+    ///
+    /// # Errors
+    ///
+    /// [`OwnerError::Missing`] or [`OwnerError::Damaged`].
+    pub fn latest(&self) -> Result<(SignedStatement, Roster), OwnerError> {
+        let path = private::list(&self.dir, SUFFIX)?.pop();
+        self.read(path.ok_or_else(|| OwnerError::Missing { path: self.dir.clone() })?)
+    }
+
+    /// Renews the roster now and every six hours, until `stop` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// [`OwnerError`] if the files on this machine cannot be used; a relay that does not answer is asked again.
+    pub async fn keep_fresh(
+        &self,
+        bus: &Bus,
+        stop: CancellationToken,
+        ready: impl FnOnce(),
+    ) -> Result<(), OwnerError> {
+        let mut ready = Some(ready);
+        self.renew()?;
+        loop {
+            let wait = match self.publish(bus).await {
+                Ok(()) => {
+                    if let Some(ready) = ready.take() {
+                        ready();
+                    }
+                    RENEW_EVERY
+                }
+                Err(OwnerError::Call(error)) => {
+                    warn!(%error, "the roster is not renewed; it is tried again");
+                    AGAIN_AFTER
+                }
+                Err(error) => return Err(error),
+            };
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(wait) => {}
+            }
+            if wait == RENEW_EVERY {
+                self.renew()?;
+            }
+        }
+    }
+
+    /// Signs the next number of the roster: the same members, valid for another day.
+    fn renew(&self) -> Result<(), OwnerError> {
+        let (signed, latest) = self.latest()?;
+        let reference = self.keep(&latest.renewed(signed.digest(), clock::now()))?;
+        info!(number = reference.number, "roster renewed");
+        Ok(())
+    }
+
+    /// Hands the relay every roster that it does not have.
+    async fn publish(&self, bus: &Bus) -> Result<(), OwnerError> {
+        let known = match bus.roster(None).await {
+            Ok(statement) => Roster::verify(&statement).map_or(0, |roster| roster.number),
+            Err(CallError::Refused { .. }) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        for path in private::list(&self.dir, SUFFIX)? {
+            let (statement, roster) = self.read(path)?;
+            if roster.number > known {
+                bus.call(&Ask::Enrol { statement }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&self, roster: &Roster) -> Result<RosterRef, OwnerError> {
+        let signed = self.key.sign_roster(roster);
+        // The number is padded, so that the files sort as the rosters do.
+        let path = self.dir.join(format!("{:010}.{SUFFIX}", roster.number));
+        private::write_new(&path, &codec::encode(&signed))?;
+        Ok(RosterRef { number: roster.number, digest: signed.digest() })
+    }
+
+    fn read(&self, path: PathBuf) -> Result<(SignedStatement, Roster), OwnerError> {
+        let bytes = private::read(&path)?;
+        let verified = codec::decode::<SignedStatement>(&bytes).map_err(Untrusted::from).and_then(|signed| {
+            let roster = Roster::verify(&signed)?;
+            if signed.key == self.key.id() { Ok((signed, roster)) } else { Err(Untrusted::Signature) }
+        });
+        verified.map_err(|source| OwnerError::Damaged { path, source })
+    }
+}

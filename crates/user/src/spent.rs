@@ -1,0 +1,166 @@
+//! What the capturer has acted on: one synced record a decision, written before anything is sent. Never plaintext.
+//!
+//! It marks the decision as spent, and is what is offered again when the relay or its broker has lost the sealed code.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agent_otp_domain::{
+    Digest, MemberId, OwnerId, RequestId, RequestKey, SealedCode, SignedStatement, Timestamp, codec,
+};
+use agent_otp_keyring::{KeyringError, private};
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+/// How long after its decision's end a record is kept: until no clock in the window could still act on it.
+const KEPT_AFTER: Duration = Duration::from_mins(2);
+const SUFFIX: &str = "spent";
+
+/// The records, one file each.
+#[derive(Debug)]
+pub struct Spent {
+    dir: PathBuf,
+    records: BTreeMap<Digest, Record>,
+}
+
+/// What is known of one decision that was acted on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    decision: Digest,
+    owner: OwnerId,
+    agent: MemberId,
+    request: RequestId,
+    expires_at: Timestamp,
+    /// What is offered again; nothing once the request has ended.
+    offer: Option<Offer>,
+}
+
+/// A capture as it is sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Offer {
+    /// The signed capture.
+    pub statement: SignedStatement,
+    #[serde(with = "serde_bytes")]
+    sealed: Vec<u8>,
+}
+
+impl Offer {
+    /// A capture to be sent.
+    #[must_use]
+    pub fn new(statement: SignedStatement, sealed: &SealedCode) -> Self {
+        Self { statement, sealed: sealed.as_bytes().to_vec() }
+    }
+
+    /// The sealed code.
+    #[must_use]
+    pub fn sealed(&self) -> SealedCode {
+        SealedCode::new(self.sealed.clone())
+    }
+}
+
+impl Record {
+    /// A record of a decision that is acted on now.
+    #[must_use]
+    pub fn new(decision: Digest, key: &RequestKey, expires_at: Timestamp, offer: Offer) -> Self {
+        Self {
+            decision,
+            owner: key.owner.clone(),
+            agent: key.agent.clone(),
+            request: key.request,
+            expires_at,
+            offer: Some(offer),
+        }
+    }
+
+    /// Which request it answers.
+    #[must_use]
+    pub fn key(&self) -> RequestKey {
+        RequestKey { owner: self.owner.clone(), agent: self.agent.clone(), request: self.request }
+    }
+}
+
+impl Spent {
+    /// Reads the records of a directory, and makes the directory if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if it cannot be read or written.
+    pub fn open(dir: impl Into<PathBuf>) -> Result<Self, KeyringError> {
+        let dir = dir.into();
+        private::make_dir(&dir)?;
+        let mut records = BTreeMap::new();
+        for path in private::list(&dir, SUFFIX)? {
+            match codec::decode::<Record>(&private::read(&path)?) {
+                Ok(record) => drop(records.insert(record.decision, record)),
+                // Its name still says which decision was spent, but not until when: a person has to look.
+                Err(error) => warn!(path = %path.display(), %error, "a damaged record is passed over"),
+            }
+        }
+        Ok(Self { dir, records })
+    }
+
+    /// The decisions that were acted on.
+    pub fn decisions(&self) -> impl Iterator<Item = Digest> {
+        self.records.keys().copied()
+    }
+
+    /// The requests that have an offer standing.
+    pub fn standing(&self) -> impl Iterator<Item = RequestKey> {
+        self.records.values().filter(|record| record.offer.is_some()).map(Record::key)
+    }
+
+    /// The offers that stand, each under its decision.
+    pub fn offers(&self) -> impl Iterator<Item = (Digest, &Offer)> {
+        self.records.values().filter_map(|record| Some((record.decision, record.offer.as_ref()?)))
+    }
+
+    /// Writes a record down; only then may the capture be sent.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if it is not on the disk.
+    pub fn write(&mut self, record: Record) -> Result<(), KeyringError> {
+        private::replace(&self.path(&record.decision), &codec::encode(&record))?;
+        self.records.insert(record.decision, record);
+        Ok(())
+    }
+
+    /// The request has ended: its sealed code is taken out of the record. The decision stays spent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Spent::write`].
+    pub fn end(&mut self, key: &RequestKey) -> Result<(), KeyringError> {
+        let ended: Vec<Record> = self
+            .records
+            .values()
+            .filter(|record| record.offer.is_some() && record.key() == *key)
+            .cloned()
+            .collect();
+        ended.into_iter().try_for_each(|record| self.write(Record { offer: None, ..record }))
+    }
+
+    /// Deletes the records whose decisions nobody could act on any more.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if a file cannot be deleted.
+    pub fn forget(&mut self, now: Timestamp) -> Result<(), KeyringError> {
+        let past: Vec<Digest> = self
+            .records
+            .values()
+            .filter(|record| now >= record.expires_at.after(KEPT_AFTER))
+            .map(|record| record.decision)
+            .collect();
+        for decision in past {
+            private::remove(&self.path(&decision))?;
+            self.records.remove(&decision);
+        }
+        Ok(())
+    }
+
+    fn path(&self, decision: &Digest) -> PathBuf {
+        Path::new(&self.dir).join(format!("{decision}.{SUFFIX}"))
+    }
+}
