@@ -1,0 +1,31 @@
+//! What an auditor finds wrong, kept until somebody has looked at it.
+
+use agent_otp_jetstream::clock;
+use serde::Serialize;
+use sqlx::sqlite::SqliteConnection;
+use tracing::error;
+
+/// Something that is wrong with the log, with a roster, or with one event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Alarm {
+    /// Which event, or how far the log had been read.
+    pub position: u64,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Keeps an alarm, once.
+pub(crate) async fn raise(
+    connection: &mut SqliteConnection,
+    position: i64,
+    what: &str,
+) -> Result<(), sqlx::Error> {
+    error!(position, what, "alarm");
+    sqlx::query("INSERT OR IGNORE INTO alarms (what, position, noticed_at) VALUES (?, ?, ?)")
+        .bind(what)
+        .bind(position)
+        .bind(clock::now().to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
+}

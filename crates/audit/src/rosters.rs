@@ -1,0 +1,183 @@
+//! The rosters that statements are verified with: fetched from the relay once, kept in the file for ever.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use agent_otp_domain::{CLOCK_SKEW_MAX, KeyId, Recorded, SignedStatement, Timestamp, codec};
+use agent_otp_jetstream::{Bus, CallError};
+
+use agent_otp_trust::{Book, RosterRef};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection as _, Row as _};
+use tracing::{debug, warn};
+
+use crate::fact::Said;
+use crate::{alarm, data, projection};
+
+/// How long the trail waits for a roster before it goes on without it.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// For how many events in doubt a roster is asked for again in one go.
+const AGAIN_MAX: u32 = 1_000;
+
+/// The owner's rosters.
+pub(crate) struct Rosters {
+    bus: Bus,
+    book: Book,
+    known: BTreeSet<u64>,
+    /// Whether the relay has left a question unanswered: it is not asked again in the same go.
+    silent: bool,
+}
+
+impl Rosters {
+    /// Takes the rosters that the file holds.
+    pub(crate) async fn load(
+        connection: &mut SqliteConnection,
+        bus: Bus,
+        pin: KeyId,
+    ) -> Result<Self, sqlx::Error> {
+        let mut rosters = Self { bus, book: Book::new(pin, None), known: BTreeSet::new(), silent: false };
+        let rows = sqlx::query("SELECT body FROM rosters WHERE owner = ? ORDER BY number")
+            .bind(rosters.book.owner().to_string())
+            .fetch_all(connection)
+            .await?;
+        for row in rows {
+            let body: Vec<u8> = row.try_get(0)?;
+            // One that is damaged is fetched again when it is needed.
+            if let Ok(signed) = codec::decode::<SignedStatement>(&body)
+                && let Ok(reference) = rosters.book.admit(&signed)
+            {
+                rosters.known.insert(reference.number);
+            }
+        }
+        Ok(rosters)
+    }
+
+    pub(crate) fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// Fetches the latest roster, which may revoke a key, and those that were not to be had before.
+    pub(crate) async fn refresh(
+        &mut self,
+        connection: &mut SqliteConnection,
+        position: i64,
+    ) -> Result<(), sqlx::Error> {
+        self.silent = false;
+        self.fetch(connection, position, None).await?;
+        let bodies: Vec<Vec<u8>> = sqlx::query_scalar(
+            "SELECT body FROM doubts WHERE stream_name IS NOT NULL ORDER BY global_position DESC LIMIT ?",
+        )
+        .bind(AGAIN_MAX)
+        .fetch_all(&mut *connection)
+        .await?;
+        let events: Vec<Recorded> = bodies.iter().filter_map(|body| codec::decode_event(body).ok()).collect();
+        self.fetch_for(connection, position, &events).await
+    }
+
+    /// Fetches the rosters that the events' statements name.
+    pub(crate) async fn fetch_for(
+        &mut self,
+        connection: &mut SqliteConnection,
+        position: i64,
+        events: impl IntoIterator<Item = &Recorded>,
+    ) -> Result<(), sqlx::Error> {
+        for number in self.lacking(events) {
+            self.fetch(connection, position, Some(number)).await?;
+        }
+        Ok(())
+    }
+
+    fn lacking<'a>(&self, events: impl IntoIterator<Item = &'a Recorded>) -> BTreeSet<u64> {
+        let own = events.into_iter().filter(|recorded| recorded.owner == *self.book.owner());
+        let named = own.filter_map(|recorded| Some(Said::by(&recorded.event)?.heading().roster.number));
+        named.filter(|number| !self.known.contains(number)).collect()
+    }
+
+    async fn fetch(
+        &mut self,
+        connection: &mut SqliteConnection,
+        position: i64,
+        number: Option<u64>,
+    ) -> Result<(), sqlx::Error> {
+        let Some(signed) = self.ask(number).await else { return Ok(()) };
+        if self.book.seen().is_some_and(|seen| seen.digest == signed.digest()) {
+            return Ok(());
+        }
+        // The book takes it once the file has it.
+        let mut book = self.book.clone();
+        let admitted = match number {
+            Some(_) => book.admit(&signed),
+            None => book.admit_latest(&signed),
+        };
+        match admitted {
+            Ok(reference) => {
+                let since = revoked(&book).difference(&revoked(&self.book)).map(|(_, at)| *at).min();
+                keep(connection, &book, reference, &signed, since).await?;
+                self.known.insert(reference.number);
+                self.book = book;
+                Ok(())
+            }
+            Err(error) => alarm::raise(connection, position, &data::chain(&error)).await,
+        }
+    }
+
+    async fn ask(&mut self, number: Option<u64>) -> Option<SignedStatement> {
+        if self.silent {
+            return None;
+        }
+        match tokio::time::timeout(PATIENCE, self.bus.roster(number)).await {
+            Ok(Ok(signed)) => Some(signed),
+            Ok(Err(error @ CallError::Refused { .. })) => {
+                debug!(number, %error, "no such roster");
+                None
+            }
+            Ok(Err(error @ (CallError::Unreachable(_) | CallError::Unreadable(_)))) => {
+                warn!(number, error = data::chain(&error), "no roster");
+                self.silent = true;
+                None
+            }
+            Err(elapsed) => {
+                warn!(number, error = %elapsed, "no roster");
+                self.silent = true;
+                None
+            }
+        }
+    }
+}
+
+fn revoked(book: &Book) -> BTreeSet<(KeyId, Timestamp)> {
+    let revoked = book.latest().into_iter().flat_map(|roster| &roster.revoked);
+    revoked.map(|revocation| (revocation.key.clone(), revocation.at)).collect()
+}
+
+/// Keeps a roster, and verifies again what it may put in another light: what is in doubt, and what was signed
+/// since a key was revoked.
+async fn keep(
+    connection: &mut SqliteConnection,
+    book: &Book,
+    reference: RosterRef,
+    signed: &SignedStatement,
+    revoked_since: Option<Timestamp>,
+) -> Result<(), sqlx::Error> {
+    let owner = book.owner();
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query("INSERT OR REPLACE INTO rosters VALUES (?, ?, ?, ?)")
+        .bind(owner.to_string())
+        .bind(i64::try_from(reference.number).unwrap_or(i64::MAX))
+        .bind(reference.digest.as_bytes().as_slice())
+        .bind(codec::encode(signed))
+        .execute(&mut *transaction)
+        .await?;
+    let streams: Vec<String> = sqlx::query_scalar(
+        "SELECT stream_name FROM doubts WHERE stream_name LIKE ?1 || '.%'
+             UNION SELECT stream_name FROM events WHERE stream_name LIKE ?1 || '.%' AND time >= ?2",
+    )
+    .bind(owner.to_string())
+    .bind(revoked_since.map(|at| at.before(CLOCK_SKEW_MAX).to_string()))
+    .fetch_all(&mut *transaction)
+    .await?;
+    for stream in streams {
+        projection::verify(&mut transaction, &stream, book).await?;
+    }
+    transaction.commit().await
+}

@@ -1,0 +1,180 @@
+//! What is not believed is kept, marked, and shown; nothing that a relay stores makes the trail stop.
+
+use agent_otp_audit::{Alarm, ProjectError};
+use agent_otp_domain::{Event, Recorded, Version, codec};
+use agent_otp_jetstream::provision::{Settings, provision};
+use agent_otp_trust::Revocation;
+use serde_json::{Value, json};
+
+use crate::stage::{
+    AGENT, OWNER, Stage, at, first_roster, foreign, key, life, life_by, reference, subject_of,
+};
+
+#[tokio::test]
+async fn an_event_with_a_wrong_signature_is_kept_and_marked() {
+    let stage = Stage::set().await;
+    let mut events = life(7);
+    if let Event::Approved { statement, .. } = &mut events[1].event {
+        statement.signature[0] ^= 1;
+    }
+    stage.append(events).await;
+    stage.projector().await.catch_up().await.unwrap();
+    let reasons = verifications(&stage).await;
+    assert_eq!(
+        reasons,
+        [
+            "verified",
+            "the signature is wrong",
+            "the history is not whole at version 3",
+            "the history is not whole at version 4",
+        ]
+    );
+    let mut trail = stage.trail().await;
+    let alarms = trail.alarms().await.unwrap();
+    assert_eq!(alarms[0], Alarm { position: 2, what: "the signature is wrong".to_owned() });
+    assert_eq!(trail.requests(1).await.unwrap()[0].verification, "the signature is wrong");
+}
+
+#[tokio::test]
+async fn nonsense_is_kept_and_stops_nothing() {
+    let stage = Stage::set().await;
+    let events = life(7);
+    let key = events[0].key();
+    let elsewhere = life(8)[0].key();
+    stage.append(events.iter().take(1).cloned()).await;
+    stage.store(subject_of(&elsewhere, "requested"), b"no event".to_vec()).await;
+    stage.store(subject_of(&elsewhere, "approved"), codec::encode(&events[0])).await;
+    let immense = Recorded { version: Version(u64::MAX), event: Event::Expired, ..events[0].clone() };
+    stage.store(subject_of(&key, "expired"), codec::encode(&immense)).await;
+    stage.store(subject_of(&key, "approved"), codec::encode(&events[1])).await;
+    assert_eq!(stage.projector().await.catch_up().await.unwrap(), 5);
+    assert_eq!(
+        verifications(&stage).await,
+        [
+            "verified",
+            "the event cannot be read",
+            "the event stands under another subject than it names",
+            "the history is not whole at version 18446744073709551615",
+            "verified",
+        ]
+    );
+    let requests = stage.trail().await.requests(10).await.unwrap();
+    assert_eq!(requests.len(), 1);
+}
+
+#[tokio::test]
+async fn an_event_whose_roster_comes_late_is_believed_then() {
+    let stage = Stage::set().await;
+    let first = key(OWNER).sign_roster(&first_roster());
+    let second = first_roster().renewed(first.digest(), at(60));
+    let signed = key(OWNER).sign_roster(&second);
+    stage.append(life_by(7, reference(&signed, 2))).await;
+    let mut projector = stage.projector().await;
+    projector.catch_up().await.unwrap();
+    assert_eq!(verifications(&stage).await[0], "roster 2 is not known");
+    stage.enrol(&second).await;
+    projector.catch_up().await.unwrap();
+    assert_eq!(verifications(&stage).await, ["verified"; 4]);
+}
+
+#[tokio::test]
+async fn a_trail_without_a_roster_holds_everything_in_doubt_until_it_has_one() {
+    let stage = Stage::bare().await;
+    stage.append(life(7)).await;
+    stage.projector().await.catch_up().await.unwrap();
+    assert!(verifications(&stage).await[0].ends_with("is in no roster of this owner"));
+    stage.enrol(&first_roster()).await;
+    stage.projector().await.catch_up().await.unwrap();
+    assert_eq!(verifications(&stage).await, ["verified"; 4]);
+}
+
+#[tokio::test]
+async fn a_relay_that_keeps_a_roster_back_does_not_stop_the_trail() {
+    let mut stage = Stage::set().await;
+    stage.silence().await;
+    stage.append(life(7)).await;
+    assert_eq!(stage.projector().await.catch_up().await.unwrap(), 4);
+    assert_eq!(stage.trail().await.alarms().await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_revocation_takes_belief_back_from_what_was_signed_since() {
+    let stage = Stage::set().await;
+    stage.append(life(7)).await;
+    let mut projector = stage.projector().await;
+    projector.catch_up().await.unwrap();
+    assert_eq!(verifications(&stage).await, ["verified"; 4]);
+    let first = key(OWNER).sign_roster(&first_roster());
+    let mut second = first_roster().renewed(first.digest(), at(60));
+    second.revoked.push(Revocation { key: key(AGENT).id(), at: at(30) });
+    stage.enrol(&second).await;
+    projector.catch_up().await.unwrap();
+    let revoked = format!("the key {} was revoked at 2026-01-31T12:00:30.000Z", key(AGENT).id());
+    assert_eq!(verifications(&stage).await, ["verified", "verified", "verified", &revoked]);
+}
+
+#[tokio::test]
+async fn rosters_that_were_seen_are_not_asked_for_again() {
+    let stage = Stage::set().await;
+    stage.append(life(7)).await;
+    stage.projector().await.catch_up().await.unwrap();
+    api(&stage, "STREAM.DELETE.OTP_ROSTER", json!({})).await;
+    let mut projector = stage.projector().await;
+    stage.append(life(8)).await;
+    projector.catch_up().await.unwrap();
+    assert_eq!(verifications(&stage).await, ["verified"; 8]);
+}
+
+#[tokio::test]
+async fn events_that_are_gone_from_the_log_raise_an_alarm() {
+    let stage = Stage::set().await;
+    stage.append((1..=3).map(foreign)).await;
+    let info = api(&stage, "STREAM.INFO.OTP_LOG", json!({})).await;
+    let mut config = info["config"].clone();
+    config["max_msgs"] = 1.into();
+    config["discard"] = "old".into();
+    config["discard_new_per_subject"] = false.into();
+    api(&stage, "STREAM.UPDATE.OTP_LOG", config).await;
+    assert_eq!(stage.projector().await.catch_up().await.unwrap(), 3);
+    let what = "events 1 to 2 are missing from the log".to_owned();
+    assert_eq!(stage.trail().await.alarms().await.unwrap(), [Alarm { position: 2, what }]);
+}
+
+#[tokio::test]
+async fn a_log_that_was_replaced_is_never_mixed_with_the_one_that_was_read() {
+    let stage = Stage::set().await;
+    stage.append((1..=2).map(foreign)).await;
+    let mut projector = stage.projector().await;
+    projector.catch_up().await.unwrap();
+    api(&stage, "STREAM.DELETE.OTP_LOG", json!({})).await;
+    provision(&stage.provisioner, Settings::default()).await.unwrap();
+    for _ in 0..2 {
+        let shorter = projector.catch_up().await.unwrap_err();
+        assert!(matches!(shorter, ProjectError::Behind { position: 2 }), "{shorter}");
+    }
+    stage.append((11..=13).map(foreign)).await;
+    let another = projector.catch_up().await.unwrap_err();
+    assert!(matches!(another, ProjectError::AnotherLog { position: 2 }), "{another}");
+    let mut trail = stage.trail().await;
+    assert_eq!(trail.position().await.unwrap(), 2);
+    let alarms = trail.alarms().await.unwrap();
+    let whats: Vec<&str> = alarms.iter().map(|alarm| alarm.what.as_str()).collect();
+    assert_eq!(
+        whats,
+        [another.to_string(), "the log ends before event 2, which was read from it".to_owned()]
+    );
+}
+
+async fn verifications(stage: &Stage) -> Vec<String> {
+    let entries = stage.trail().await.events(0, 100).await.unwrap();
+    entries.into_iter().map(|entry| entry.verification).collect()
+}
+
+/// Asks the broker as whoever made the streams.
+async fn api(stage: &Stage, verb: &str, ask: Value) -> Value {
+    let subject = format!("$JS.API.{verb}");
+    let answer = stage.provisioner.client().request(subject, ask.to_string().into()).await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+    assert_eq!(answer.get("error"), None, "{answer}");
+    answer
+}
