@@ -1,3 +1,56 @@
-//! Entry point.
+//! The `agent-otp` program: everything that a person types.
 
-fn main() {}
+mod args;
+mod audit;
+mod decide;
+mod demo;
+mod exit;
+mod place;
+mod print;
+mod request;
+mod setup;
+mod stack;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Verb};
+use crate::place::Place;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("AGENT_OTP_LOG").unwrap_or_else(|_| "warn".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    // A process that holds a code leaves no core file behind.
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
+        tracing::warn!(%error, "core files are not switched off");
+    }
+    match run(cli).await {
+        Ok(code) => code,
+        Err(error) => exit::report(&error),
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Verb::Demo(demo) = cli.verb {
+        return demo::run(demo).await;
+    }
+    let place = Place::at(cli.data)?;
+    match cli.verb {
+        Verb::Up(options) => up::run(&place, options).await,
+        Verb::Request(asked) => request::run(&place, asked).await,
+        Verb::Pending { json } => decide::pending(&place, json).await,
+        Verb::Approve { id } => decide::approve(&place, &id).await,
+        Verb::Deny { id } => decide::deny(&place, &id).await,
+        Verb::Audit { verb } => audit::run(&place, verb).await,
+        Verb::Demo(demo) => demo::run(demo).await,
+    }
+}

@@ -1,0 +1,69 @@
+//! `pending`, `approve` and `deny`: the user sees exactly what is asked, and decides.
+
+use std::process::ExitCode;
+
+use agent_otp_domain::{RequestId, Role};
+use agent_otp_jetstream::clock;
+use agent_otp_trust::VerifiedRequest;
+use agent_otp_user::{Approver, Notices, View};
+use anyhow::Context as _;
+
+use crate::place::Place;
+use crate::{print, setup};
+
+pub(crate) async fn pending(place: &Place, as_json: bool) -> anyhow::Result<ExitCode> {
+    let open = approver(place).await?.open().await?;
+    let views: Vec<View> = open.iter().map(|request| view(place, request)).collect();
+    if as_json {
+        print::out(&print::json(&views)?);
+    } else if views.is_empty() {
+        print::out("Nothing is asked of you.");
+    } else {
+        for view in &views {
+            print::out(&format!("{view}\n"));
+        }
+        print::out("agent-otp approve ID  or  agent-otp deny ID");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn approve(place: &Place, id: &str) -> anyhow::Result<ExitCode> {
+    let id = parse(id)?;
+    let approver = approver(place).await?;
+    let request = approver.find(id).await?;
+    print::say(&view(place, &request).to_string());
+    if request.approval.is_some() {
+        print::out(&format!("{id} was approved before"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    approver.approve(&request).await.context("not approved")?;
+    print::out(&format!("approved {id}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn deny(place: &Place, id: &str) -> anyhow::Result<ExitCode> {
+    let id = parse(id)?;
+    let approver = approver(place).await?;
+    let request = approver.find(id).await?;
+    print::say(&view(place, &request).to_string());
+    approver.deny(&request).await.context("not denied")?;
+    print::out(&format!("denied {id}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn parse(id: &str) -> anyhow::Result<RequestId> {
+    id.trim()
+        .parse()
+        .context("`agent-otp pending` shows the ids of open requests, `agent-otp audit list` of all")
+}
+
+fn view(place: &Place, request: &VerifiedRequest) -> View {
+    View::new(request, &Notices::open(place.notices()), clock::now())
+}
+
+async fn approver(place: &Place) -> anyhow::Result<Approver> {
+    let run = place.run()?;
+    let local = setup::local()?;
+    let login = Place::login(&run.nats_url, &place.member_user(Role::Approver, &local))?;
+    Ok(Approver::connect(&login, place.member(Role::Approver, &local), local).await?)
+}

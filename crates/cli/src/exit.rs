@@ -1,0 +1,90 @@
+//! Exit codes, and how an error is told: the chain once, and the next step.
+
+use std::process::ExitCode;
+
+use agent_otp_agent::{AgentError, WaitError};
+use agent_otp_jetstream::message::RefusalCode;
+use agent_otp_jetstream::{CallError, ConnectError, VerifyError};
+use agent_otp_user::ApproverError;
+
+use crate::place::NotRunning;
+use crate::print;
+
+pub(crate) const DENIED: u8 = 10;
+pub(crate) const EXPIRED: u8 = 11;
+pub(crate) const CANCELLED: u8 = 12;
+pub(crate) const REFUSED: u8 = 13;
+pub(crate) const UNAVAILABLE: u8 = 14;
+pub(crate) const NOT_BELIEVED: u8 = 15;
+const OTHER: u8 = 1;
+
+/// Prints the chain of causes and gives the exit code that belongs to it.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    print::say(&format!("agent-otp: {}", chain(error)));
+    ExitCode::from(code(error))
+}
+
+/// The causes in one line, each once: an error that shows its source already is not repeated.
+pub(crate) fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
+        if told.is_empty() {
+            cause
+        } else if told.ends_with(&cause) {
+            told
+        } else {
+            format!("{told}: {cause}")
+        }
+    })
+}
+
+/// The exit code of the first cause that has one.
+pub(crate) fn code(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(of_cause).unwrap_or(OTHER)
+}
+
+fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if cause.is::<NotRunning>() || cause.is::<ConnectError>() {
+        return Some(UNAVAILABLE);
+    }
+    if let Some(error) = cause.downcast_ref::<WaitError>() {
+        return Some(of_wait(error));
+    }
+    let call = cause
+        .downcast_ref::<CallError>()
+        .or_else(|| match cause.downcast_ref::<AgentError>() {
+            Some(AgentError::Call(call)) => Some(call),
+            _ => None,
+        })
+        .or_else(|| match cause.downcast_ref::<ApproverError>() {
+            Some(ApproverError::Call(call)) => Some(call),
+            _ => None,
+        });
+    match (call, cause.downcast_ref::<VerifyError>()) {
+        (Some(call), _) | (None, Some(VerifyError::Call(call))) => Some(of_call(call)),
+        (None, Some(VerifyError::Roster(_))) => Some(UNAVAILABLE),
+        (None, Some(VerifyError::Untrusted(_))) => Some(NOT_BELIEVED),
+        (None, None) => None,
+    }
+}
+
+fn of_wait(error: &WaitError) -> u8 {
+    match error {
+        WaitError::Denied => DENIED,
+        WaitError::Expired { .. } => EXPIRED,
+        WaitError::Cancelled => CANCELLED,
+        WaitError::Refused { .. } => REFUSED,
+        WaitError::Unavailable => UNAVAILABLE,
+        WaitError::ClaimedElsewhere | WaitError::Untrusted(_) | WaitError::Open(_) | WaitError::Shape => {
+            NOT_BELIEVED
+        }
+    }
+}
+
+fn of_call(error: &CallError) -> u8 {
+    match error {
+        CallError::Refused { code: RefusalCode::Unavailable, .. } | CallError::Unreachable(_) => UNAVAILABLE,
+        CallError::Refused { code: RefusalCode::Expired, .. } => EXPIRED,
+        CallError::Refused { .. } => REFUSED,
+        CallError::Unreadable(_) => NOT_BELIEVED,
+    }
+}

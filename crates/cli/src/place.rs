@@ -1,0 +1,200 @@
+//! The data directory: what lies where, who holds it, and how others find what runs there.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use agent_otp_broker::UserKey;
+use agent_otp_domain::{MemberId, Role};
+use agent_otp_jetstream::Login;
+use agent_otp_keyring::{Home, private};
+use anyhow::{Context as _, bail};
+use etcetera::AppStrategy as _;
+use serde::{Deserialize, Serialize};
+
+/// The data directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    dir: PathBuf,
+}
+
+/// What runs on a data directory, as `run.json` says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// Where the broker listens.
+    pub(crate) nats_url: String,
+    /// Whose relay it is.
+    pub(crate) owner: String,
+    /// Where mail is taken.
+    pub(crate) smtp: String,
+    /// The NATS user of each member: the file with its seed.
+    pub(crate) creds: BTreeMap<String, PathBuf>,
+    /// The process of `up`.
+    pub(crate) pid: u32,
+    /// The broker's process.
+    pub(crate) nats_pid: u32,
+    /// Where the broker keeps its streams.
+    pub(crate) nats_store: PathBuf,
+}
+
+/// The ports of the last run, which the next one takes again if they are free.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Ports {
+    pub(crate) nats: Option<u16>,
+    pub(crate) smtp: Option<u16>,
+}
+
+/// Nothing runs here.
+#[derive(Debug, thiserror::Error)]
+#[error("no relay is running on {}; start one with `agent-otp up`, or name its directory with --data", dir.display())]
+pub(crate) struct NotRunning {
+    dir: PathBuf,
+}
+
+/// Held by the one `up` of a data directory.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    _file: File,
+}
+
+impl Place {
+    pub(crate) fn at(data: Option<PathBuf>) -> anyhow::Result<Self> {
+        let dir = match data {
+            Some(dir) => {
+                std::path::absolute(&dir).with_context(|| format!("`{}` is no directory", dir.display()))?
+            }
+            None => etcetera::choose_app_strategy(etcetera::AppStrategyArgs {
+                top_level_domain: "org".to_owned(),
+                author: "agent-otp".to_owned(),
+                app_name: "agent-otp".to_owned(),
+            })
+            .context("there is no home directory; name a data directory with --data")?
+            .data_dir(),
+        };
+        Ok(Self { dir })
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Makes the directory, and holds it until the result is dropped.
+    pub(crate) fn hold(&self) -> anyhow::Result<Hold> {
+        private::make_dir(&self.dir).with_context(|| {
+            format!("the data directory {} cannot be used; name another with --data", self.dir.display())
+        })?;
+        let path = self.dir.join("lock");
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                drop(file.read_to_string(&mut pid));
+                bail!(
+                    "another `agent-otp up` (pid {}) runs on {}; stop it first, or name another directory with --data",
+                    pid.trim(),
+                    self.dir.display()
+                );
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
+        }
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()))?;
+        Ok(Hold { _file: file })
+    }
+
+    pub(crate) fn owner(&self) -> Home {
+        Home::at(self.dir.join("owner"))
+    }
+
+    pub(crate) fn rosters(&self) -> PathBuf {
+        self.dir.join("owner").join("rosters")
+    }
+
+    pub(crate) fn member(&self, role: Role, name: &MemberId) -> Home {
+        Home::at(self.dir.join("members").join(format!("{role}-{name}")))
+    }
+
+    /// The file with the seed of a member's NATS user.
+    pub(crate) fn member_user(&self, role: Role, name: &MemberId) -> PathBuf {
+        self.member(role, name).dir().join("nats.nk")
+    }
+
+    /// The file with the seed of an operator's NATS user: `relay`, `provision`, `dashboard`.
+    pub(crate) fn operator_user(&self, name: &str) -> PathBuf {
+        self.dir.join("operator").join(format!("{name}.nk"))
+    }
+
+    pub(crate) fn nats(&self) -> PathBuf {
+        self.dir.join("nats")
+    }
+
+    pub(crate) fn audit(&self) -> PathBuf {
+        self.dir.join("audit.db")
+    }
+
+    pub(crate) fn notices(&self) -> PathBuf {
+        self.dir.join("notices.json")
+    }
+
+    fn run_file(&self) -> PathBuf {
+        self.dir.join("run.json")
+    }
+
+    /// What runs here.
+    pub(crate) fn run(&self) -> anyhow::Result<Run> {
+        let path = self.run_file();
+        let Ok(text) = fs::read(&path) else {
+            return Err(NotRunning { dir: self.dir.clone() }.into());
+        };
+        serde_json::from_slice(&text)
+            .with_context(|| format!("{} is damaged; restart `agent-otp up`", path.display()))
+    }
+
+    pub(crate) fn say_running(&self, run: &Run) -> anyhow::Result<()> {
+        private::replace(&self.run_file(), &serde_json::to_vec_pretty(run)?)?;
+        Ok(())
+    }
+
+    pub(crate) fn say_stopped(&self) -> anyhow::Result<()> {
+        private::remove(&self.run_file())?;
+        Ok(())
+    }
+
+    pub(crate) fn ports(&self) -> Ports {
+        let read = || serde_json::from_slice(&fs::read(self.dir.join("ports.json")).ok()?).ok();
+        read().unwrap_or_default()
+    }
+
+    pub(crate) fn remember_ports(&self, ports: Ports) -> anyhow::Result<()> {
+        private::replace(&self.dir.join("ports.json"), &serde_json::to_vec(&ports)?)?;
+        Ok(())
+    }
+
+    /// How a NATS user of this place logs in.
+    pub(crate) fn login(url: &str, user: &Path) -> anyhow::Result<Login> {
+        let key = UserKey::load(user)?;
+        Ok(Login { url: url.to_owned(), nkey_seed: key.seed().to_owned().into() })
+    }
+
+    /// The names of the members with this role.
+    pub(crate) fn names(&self, role: Role) -> Vec<MemberId> {
+        let Ok(entries) = fs::read_dir(self.dir.join("members")) else { return Vec::new() };
+        let prefix = format!("{role}-");
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut names: Vec<MemberId> =
+            names.filter_map(|name| name.strip_prefix(&prefix)?.parse().ok()).collect();
+        names.sort();
+        names
+    }
+}

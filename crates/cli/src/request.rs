@@ -1,0 +1,102 @@
+//! `agent-otp request`: asks as an agent, and prints the code alone.
+
+use std::process::ExitCode;
+
+use agent_otp_agent::{Agent, Asking, Pending, Progress, WaitError};
+use agent_otp_domain::{Code, Filter, Role};
+use anyhow::{Context as _, bail};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::Request;
+use crate::place::Place;
+use crate::{exit, print};
+
+pub(crate) async fn run(place: &Place, asked: Request) -> anyhow::Result<ExitCode> {
+    let as_json = asked.json;
+    let (id, outcome) = ask(place, asked).await;
+    match outcome {
+        Ok(code) if as_json => {
+            print::out(&json!({ "id": id, "state": "consumed", "code": code.expose() }).to_string());
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(code) => {
+            print::out(code.expose());
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) if as_json => {
+            let state = state(exit::code(&error));
+            print::out(&json!({ "id": id, "state": state, "error": exit::chain(&error) }).to_string());
+            Ok(ExitCode::from(exit::code(&error)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn state(code: u8) -> &'static str {
+    match code {
+        exit::DENIED => "denied",
+        exit::EXPIRED => "expired",
+        exit::CANCELLED => "cancelled",
+        exit::REFUSED => "refused",
+        exit::UNAVAILABLE => "unavailable",
+        exit::NOT_BELIEVED => "not_believed",
+        _ => "failed",
+    }
+}
+
+async fn ask(place: &Place, asked: Request) -> (Option<String>, anyhow::Result<Code>) {
+    let pending = match begin(place, asked).await {
+        Ok(pending) => pending,
+        Err(error) => return (None, Err(error)),
+    };
+    let id = pending.key().request.to_string();
+    print::say(&format!("requested  {id}  (until {})", pending.expires_at()));
+    print::say(&format!("waiting for the user: agent-otp approve {id}"));
+    (Some(id), wait(pending).await)
+}
+
+async fn begin(place: &Place, asked: Request) -> anyhow::Result<Pending> {
+    let filter = Filter {
+        channels: asked.channel,
+        sender: asked.from,
+        content: asked.matching,
+        shape: asked.shape,
+        wanted: asked.wanted,
+        purpose: asked.purpose,
+    };
+    // Said before anything is looked up: it is wrong wherever the relay is.
+    filter.check()?;
+    let run = place.run()?;
+    let home = place.member(Role::Agent, &asked.agent);
+    if !home.exists() {
+        let known: Vec<String> = place.names(Role::Agent).iter().map(ToString::to_string).collect();
+        bail!("there is no agent `{}` here; known: {}", asked.agent, known.join(", "));
+    }
+    let login = Place::login(&run.nats_url, &place.member_user(Role::Agent, &asked.agent))?;
+    let agent = Agent::connect(&login, home, asked.agent).await?;
+    let asking = Asking { reason: asked.reason, filter, ttl: asked.ttl };
+    agent.request(asking).await.context("the request was not made")
+}
+
+async fn wait(pending: Pending) -> anyhow::Result<Code> {
+    let canceller = pending.canceller();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        code = pending.wait_telling(tell) => Ok(code?),
+        () = async { tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} } } => {
+            print::say("cancelling");
+            canceller.cancel().await.context("the request could not be cancelled; it lapses by itself")?;
+            Err(WaitError::Cancelled.into())
+        }
+    }
+}
+
+fn tell(progress: Progress) {
+    print::say(match progress {
+        Progress::Requested => "requested  the user decides",
+        Progress::Approved => "approved   waiting for the message",
+        Progress::Captured => "captured   claiming the code",
+        Progress::Unreachable => "the relay does not answer; still trying",
+    });
+}
