@@ -59,7 +59,7 @@ fn greet(place: &Place, stack: &Stack, unverified: Unverified) {
     print::say(&format!("  owner    {}", run.owner));
     match unverified {
         Unverified::Accept => {
-            print::say("  Mail is taken without proof of its sender; the audit trail says `unverified`.")
+            print::say("  Mail is taken without proof of its sender; the audit trail says `unverified`.");
         }
         Unverified::Refuse => {
             print::say(
