@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use agent_otp_domain::{KeyId, OwnerId, SignedStatement};
+use agent_otp_domain::{Actor, KeyId, OwnerId, SignedStatement};
 use agent_otp_jetstream::Rosters;
 use agent_otp_jetstream::message::RefusalCode;
 use agent_otp_trust::{Book, Statement, Untrusted};
@@ -24,22 +24,28 @@ impl Admission {
     }
 
     /// Verifies a statement that is to be acted on, against the owner's latest roster and the one that it names.
+    /// Says who signed it, as the latter calls it.
     pub(crate) async fn verify<S: Statement>(
         &self,
         owner: &OwnerId,
         signed: &SignedStatement,
-    ) -> Result<S, Refusal> {
+    ) -> Result<(S, Actor), Refusal> {
         let mut book = self.book(owner).await?;
-        match S::verify_live(signed, &book) {
+        let statement = match S::verify_live(signed, &book) {
             Err(Untrusted::RosterUnknown { number }) => {
                 let roster = self.rosters.read(owner, Some(number)).await?;
                 let roster = roster.ok_or(Untrusted::RosterUnknown { number })?;
                 book.admit(&roster)?;
                 self.keep(&book);
-                Ok(S::verify_live(signed, &book)?)
+                S::verify_live(signed, &book)?
             }
-            verified => Ok(verified?),
-        }
+            verified => verified?,
+        };
+        let roster = statement.heading().roster;
+        let member = book.roster(&roster).and_then(|roster| roster.member(&signed.key));
+        let member = member.ok_or_else(|| Untrusted::UnknownKey { key: signed.key.clone() })?;
+        let actor = Actor { role: member.role, member: member.name.clone() };
+        Ok((statement, actor))
     }
 
     /// Stores a roster that the owner's key signed, if it follows the one that stands.

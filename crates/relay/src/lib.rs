@@ -2,6 +2,7 @@
 
 mod admission;
 mod command;
+mod decide;
 mod query;
 mod refusal;
 mod serve;

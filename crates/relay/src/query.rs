@@ -21,7 +21,9 @@ impl Relay {
         let key = RequestKey { owner: caller.owner.clone(), agent, request };
         let loaded = self.log.load(&key).await?;
         if loaded.events.is_empty() {
-            return Err(Refusal::unknown());
+            // A replica may be behind: only the leader's word is a reason to say that there is none.
+            let is_current = self.log.is_current(&key, loaded.last()).await?;
+            return Err(if is_current { Refusal::unknown() } else { Refusal::behind() });
         }
         Ok(Reply::Events { events: loaded.bytes.iter().map(|bytes| ByteBuf::from(bytes.to_vec())).collect() })
     }

@@ -6,6 +6,8 @@ use agent_otp_jetstream::{AppendError, PublishError, StoreError};
 use agent_otp_trust::{RosterError, Untrusted};
 use tracing::warn;
 
+use crate::decide::Undecided;
+
 /// A reason to answer with `Refused`.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -21,6 +23,11 @@ impl Refusal {
     /// One and the same for what is not there and for what is not the asker's.
     pub(crate) fn unknown() -> Self {
         Rejection::Unknown.into()
+    }
+
+    /// What was read is older than what is stored.
+    pub(crate) fn behind() -> Self {
+        Self::new(RefusalCode::Unavailable, "the relay's store is catching up; try again")
     }
 }
 
@@ -45,6 +52,15 @@ impl From<Rejection> for Refusal {
             Rejection::AlreadyConsumed => RefusalCode::AlreadyConsumed,
         };
         Self::new(code, rejection.to_string())
+    }
+}
+
+impl From<Undecided> for Refusal {
+    fn from(undecided: Undecided) -> Self {
+        match undecided {
+            Undecided::Rejected(rejection) => rejection.into(),
+            Undecided::Failed(error) => error.into(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use agent_otp_jetstream::{Connection, Incoming, Log, Rosters, Service, StoreErro
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::admission::Admission;
 use crate::refusal::Refusal;
@@ -91,7 +91,12 @@ impl Relay {
         loop {
             let incoming = tokio::select! {
                 () = stop.cancelled() => break,
-                Some(_) = commands.join_next() => continue,
+                Some(ended) = commands.join_next() => {
+                    if let Err(error) = ended {
+                        error!(%error, "a command broke down, and nobody was answered");
+                    }
+                    continue;
+                }
                 incoming = service.next() => incoming.ok_or(ServeError::Closed)?,
             };
             let Ok(place) = places.clone().acquire_owned().await else { break };

@@ -78,6 +78,17 @@ async fn a_second_code_replaces_nothing() {
 }
 
 #[tokio::test]
+async fn a_statement_is_brought_by_who_signed_it_or_the_log_would_name_another_actor() {
+    let home = Home::start().await;
+    let said = home.said();
+    home.bring(&said, EventType::Approved).await;
+    assert_eq!(refusal(home.shed.call(&said.capture()).await), RefusalCode::Forbidden);
+    assert_eq!((sealed_codes(&home).await, home.event_count().await), (0, 2));
+    home.capturer.call(&said.capture()).await.unwrap();
+    assert_eq!(home.history(&said.key).await.last(), Some(&EventType::Captured));
+}
+
+#[tokio::test]
 async fn an_approval_that_has_lapsed_admits_no_capture() {
     let home = Home::start().await;
     let mut said = home.said();

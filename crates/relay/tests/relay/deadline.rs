@@ -42,6 +42,17 @@ async fn a_request_lapses_although_no_relay_ran_at_its_deadline() {
 }
 
 #[tokio::test]
+async fn a_request_lapses_although_the_broker_was_away_at_its_deadline() {
+    let mut home = Home::start().await;
+    let said = home.briefly();
+    home.bring(&said, EventType::Captured).await;
+    home.world.stop().await;
+    eventually(async || (clock::now() > said.expires_at).then_some(())).await;
+    home.world.resume().await;
+    home.until(&said.key, EventType::Expired).await;
+}
+
+#[tokio::test]
 async fn after_its_deadline_a_request_is_over_before_anyone_has_said_so() {
     let mut home = Home::start().await;
     let said = home.briefly();

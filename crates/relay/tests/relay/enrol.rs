@@ -5,7 +5,7 @@ use agent_otp_jetstream::clock;
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
 use agent_otp_trust::{Member, Roster};
 
-use crate::home::{Home, OWNER, PHONE, SHOPPER, STRANGER, key, name, phase, refusal};
+use crate::home::{Home, OWNER, PHONE, SHOPPER, STRANGER, enrol, key, name, phase, refusal};
 
 #[tokio::test]
 async fn rosters_are_kept_in_order_and_served_as_they_were_signed() {
@@ -19,7 +19,7 @@ async fn rosters_are_kept_in_order_and_served_as_they_were_signed() {
     let third = second.renewed(signed(&second).digest(), clock::now());
     for roster in [&first, &second, &third] {
         for _ in 0..2 {
-            let Reply::Done { phase, version } = home.phone.call(&home.enrol(roster)).await.unwrap() else {
+            let Reply::Done { phase, version } = home.phone.call(&enrol(roster)).await.unwrap() else {
                 panic!()
             };
             assert_eq!((phase.as_str(), version.0), ("enrolled", roster.number));
@@ -28,7 +28,7 @@ async fn rosters_are_kept_in_order_and_served_as_they_were_signed() {
     assert_eq!(home.shopper.roster(None).await.unwrap(), signed(&third));
     assert_eq!(home.capturer.roster(Some(1)).await.unwrap(), signed(&first));
     assert_eq!(refusal(home.phone.call(&Ask::Roster { number: Some(4) }).await), RefusalCode::Unknown);
-    assert_eq!(refusal(home.phone.call(&home.enrol(&first)).await), RefusalCode::Mismatch);
+    assert_eq!(refusal(home.phone.call(&enrol(&first)).await), RefusalCode::Mismatch);
     assert_eq!(home.shopper.roster(None).await.unwrap(), signed(&third));
 }
 
@@ -37,7 +37,7 @@ async fn a_relay_that_never_saw_them_reads_the_rosters_that_statements_name() {
     let mut home = Home::start().await;
     let by_the_first = home.said();
     let second = home.roster.renewed(home.roster_ref().digest, clock::now());
-    home.phone.call(&home.enrol(&second)).await.unwrap();
+    home.phone.call(&enrol(&second)).await.unwrap();
     home.stop_serving().await;
     home.serve().await;
     home.bring(&by_the_first, agent_otp_domain::EventType::Consumed).await;
@@ -72,7 +72,7 @@ async fn a_roster_that_does_not_follow_is_refused_and_not_stored() {
         assert_eq!(error.refusal(), Some(expected), "{what}: {error}");
     }
     assert_eq!(home.shopper.roster(None).await.unwrap(), signed(&first));
-    assert_eq!(phase(&home.phone.call(&home.enrol(&second)).await.unwrap()), "enrolled");
+    assert_eq!(phase(&home.phone.call(&enrol(&second)).await.unwrap()), "enrolled");
 }
 
 #[tokio::test]
@@ -80,11 +80,11 @@ async fn an_owners_first_roster_is_number_one_and_signed_by_the_owner() {
     let mut home = Home::unserved().await;
     home.serve().await;
     let second = home.roster.renewed(home.roster_ref().digest, clock::now());
-    assert_eq!(refusal(home.phone.call(&home.enrol(&second)).await), RefusalCode::Mismatch);
+    assert_eq!(refusal(home.phone.call(&enrol(&second)).await), RefusalCode::Mismatch);
     let foreign = key(STRANGER).sign_roster(&Roster::first(&key(STRANGER), Vec::new(), clock::now()));
     assert_eq!(refusal(home.phone.call(&Ask::Enrol { statement: foreign }).await), RefusalCode::Untrusted);
     assert_eq!(refusal(home.phone.call(&Ask::Roster { number: None }).await), RefusalCode::Unknown);
-    home.phone.call(&home.enrol(&home.roster)).await.unwrap();
+    home.phone.call(&enrol(&home.roster)).await.unwrap();
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn of_two_rosters_with_one_number_the_first_stands() {
             self::name(name),
             key(SHOPPER).public(),
         ));
-        home.enrol(&next)
+        enrol(&next)
     };
     let (one, two) = (next("one"), next("two"));
     let (first, second) = tokio::join!(home.phone.call(&one), home.phone.call(&two));

@@ -52,9 +52,9 @@ struct Running {
 impl Home {
     /// A home with one relay, where the first roster is enrolled.
     pub(crate) async fn start() -> Self {
-        let mut home = Self::unserved().await;
+        let mut home = Box::pin(Self::unserved()).await;
         home.serve().await;
-        let enrolled = home.phone.call(&home.enrol(&home.roster)).await.unwrap();
+        let enrolled = home.phone.call(&enrol(&home.roster)).await.unwrap();
         assert_eq!(phase(&enrolled), "enrolled");
         home
     }
@@ -62,7 +62,7 @@ impl Home {
     /// A home without a relay and without a stored roster.
     pub(crate) async fn unserved() -> Self {
         let members = MEMBERS.map(|(role, name, _)| who(role, name));
-        let world = World::start(&members).await;
+        let world = Box::pin(World::start(&members)).await;
         let [shopper, booker, phone, capturer, shed] = MEMBERS.map(|(role, name, _)| (role, name));
         let operator = world.connect(&Who::Operator("relay")).await;
         Self {
@@ -156,10 +156,6 @@ impl Home {
         panic!("{to} is not on the way");
     }
 
-    pub(crate) fn enrol(&self, roster: &Roster) -> Ask {
-        Ask::Enrol { statement: key(OWNER).sign_roster(roster) }
-    }
-
     pub(crate) fn book(&self) -> Book {
         let mut book = Book::new(key(OWNER).id(), None);
         book.admit_latest(&key(OWNER).sign_roster(&self.roster)).unwrap();
@@ -195,12 +191,14 @@ pub(crate) fn key(seed: u8) -> IdentityKey {
     IdentityKey::from_seed(&[seed; 32].into())
 }
 
+pub(crate) fn enrol(roster: &Roster) -> Ask {
+    Ask::Enrol { statement: key(OWNER).sign_roster(roster) }
+}
+
 /// The phase that a `Done` names.
 pub(crate) fn phase(reply: &Reply) -> &str {
-    match reply {
-        Reply::Done { phase, .. } => phase,
-        other => panic!("{other:?}"),
-    }
+    let Reply::Done { phase, .. } = reply else { panic!("{reply:?}") };
+    phase
 }
 
 /// What a call was refused with.

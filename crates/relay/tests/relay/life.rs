@@ -1,6 +1,6 @@
 //! A request's life by the bus: each reply, each stored event, and every command once more.
 
-use agent_otp_domain::{Actor, Event, EventType, Recorded, Role, Version, codec};
+use agent_otp_domain::{Actor, Event, EventType, Role, Version};
 use agent_otp_jetstream::message::{Ask, OpenRequest, RefusalCode, Reply, Sealed};
 use agent_otp_jetstream::{Bus, Feed};
 use agent_otp_trust::Nonce;
@@ -8,6 +8,9 @@ use agent_otp_trust::Nonce;
 use crate::home::{Home, name, phase, refusal};
 use crate::said::Said;
 use crate::world::within;
+
+type Speak = fn(&Said) -> Ask;
+type Speaker = fn(&Home) -> &Bus;
 
 #[tokio::test]
 async fn a_code_goes_from_the_capturer_to_the_agent_that_asked() {
@@ -94,8 +97,7 @@ async fn every_command_may_be_sent_again_at_any_later_time_and_appends_nothing()
 #[tokio::test]
 async fn an_early_end_is_possible_at_every_point_and_erases_what_was_captured() {
     let home = Home::start().await;
-    type End = (EventType, fn(&Said) -> Ask, fn(&Home) -> &Bus);
-    let ends: [End; 2] = [
+    let ends: [(EventType, Speak, Speaker); 2] = [
         (EventType::Denied, Said::deny, |home| &home.phone),
         (EventType::Cancelled, Said::cancel, |home| &home.shopper),
     ];

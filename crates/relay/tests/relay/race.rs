@@ -75,6 +75,22 @@ async fn a_request_that_everyone_ends_at_once_ends_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_capture_that_overtakes_its_approval_is_refused_or_kept_whole() {
+    let home = side_by_side().await;
+    let rounds = (0..100).map(async |_| {
+        let said = home.said();
+        home.bring(&said, EventType::Requested).await;
+        let (approve, capture) = (said.approve(), said.capture());
+        let (approved, captured) = tokio::join!(home.phone.call(&approve), home.capturer.call(&capture));
+        approved.unwrap();
+        let kept = home.vault().read(&said.key, &said.digest()).await.unwrap();
+        assert_eq!(kept.is_some(), captured.is_ok());
+        assert_eq!(home.history(&said.key).await.contains(&EventType::Captured), captured.is_ok());
+    });
+    within(join_all(rounds)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_of_many_lives_at_once_gets_its_own_code() {
     let home = side_by_side().await;
     let lives = (0..40).map(async |_| {

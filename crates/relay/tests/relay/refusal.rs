@@ -7,7 +7,7 @@ use agent_otp_jetstream::clock;
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
 use agent_otp_trust::{Decision, Heading, Request, Revocation, RosterRef, Verdict};
 
-use crate::home::{BOOKER, Home, PHONE, SHOPPER, STRANGER, key, owner, refusal};
+use crate::home::{BOOKER, Home, PHONE, SHOPPER, STRANGER, enrol, key, owner, refusal};
 use crate::said::{Said, sign};
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn a_decision_that_does_not_fit_its_request_is_refused_and_not_stored() {
         (
             "a longer life",
             approve(PHONE, Decision { expires_at: later, ..an_approval() }),
-            RefusalCode::Malformed,
+            RefusalCode::Mismatch,
         ),
         (
             "a past one",
@@ -164,7 +164,7 @@ async fn a_member_whose_key_was_revoked_is_heard_no_more() {
     home.bring(&earlier, EventType::Captured).await;
     let mut next = home.roster.renewed(home.roster_ref().digest, clock::now());
     next.revoked.push(Revocation { key: key(SHOPPER).id(), at: clock::now() });
-    home.phone.call(&home.enrol(&next)).await.unwrap();
+    home.phone.call(&enrol(&next)).await.unwrap();
     for ask in [said.request(), earlier.consume(), earlier.cancel()] {
         let error = home.shopper.call(&ask).await.unwrap_err();
         assert_eq!(error.refusal(), Some(RefusalCode::Untrusted), "{error}");
@@ -179,12 +179,12 @@ async fn a_refusal_says_no_more_than_it_must() {
     let home = Home::start().await;
     let said = home.said();
     let refused = async |ask: Ask| home.shopper.call(&ask).await.unwrap_err().to_string();
-    insta::assert_snapshot!(refused(said.cancel()).await, @"");
-    insta::assert_snapshot!(refused(Ask::Request { statement: said.approval.clone() }).await, @"");
+    insta::assert_snapshot!(refused(said.cancel()).await, @"there is no such request");
+    insta::assert_snapshot!(refused(Ask::Request { statement: said.approval.clone() }).await, @"a statement of type application/vnd.agent-otp.decision.v1+msgpack stands where application/vnd.agent-otp.request.v1+msgpack belongs");
     home.bring(&said, EventType::Requested).await;
-    insta::assert_snapshot!(refused(said.consume()).await, @"");
+    insta::assert_snapshot!(refused(said.consume()).await, @"this is out of turn: the request was requested");
     home.phone.call(&said.approve()).await.unwrap();
     home.capturer.call(&said.capture()).await.unwrap();
     home.shopper.call(&said.consume()).await.unwrap();
-    insta::assert_snapshot!(refused(said.consume_with([0; 16])).await, @"");
+    insta::assert_snapshot!(refused(said.consume_with([0; 16])).await, @"the code was consumed before");
 }
