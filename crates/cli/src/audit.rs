@@ -89,6 +89,9 @@ async fn show(trail: &mut Trail, id: &str, as_json: bool) -> anyhow::Result<Exit
         print::out(&format!("Agent     {}", summary.agent));
         print::out(&format!("It says   “{}”", summary.reason.as_deref().unwrap_or("")));
         print::out(&format!("Sender    {}", summary.sender.as_deref().unwrap_or("")));
+        if let Some(evidence) = history.events.iter().find_map(evidence) {
+            print::out(&format!("Evidence  {evidence}"));
+        }
         print::out(&format!("Proof     {}", summary.verification));
         history.events.iter().for_each(|entry| print::out(&line(entry)));
     }
@@ -105,6 +108,19 @@ async fn events(trail: &mut Trail, as_json: bool) -> anyhow::Result<ExitCode> {
             print::out(&if as_json { print::json(entry)? } else { line(entry) });
         }
     }
+}
+
+/// What the capture rests on, if this is one.
+fn evidence(entry: &Entry) -> Option<String> {
+    let evidence = entry.data.get("statement")?.get("evidence")?;
+    let word = |name| evidence.get(name)?.as_str();
+    Some(format!(
+        "{} by {}, sender {}, received {}",
+        word("channel")?,
+        word("source")?,
+        word("sender")?,
+        word("received_at")?
+    ))
 }
 
 fn line(entry: &Entry) -> String {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     dir: PathBuf,
+    is_default: bool,
 }
 
 /// What runs on a data directory, as `run.json` says.
@@ -60,6 +61,7 @@ pub(crate) struct Hold {
 
 impl Place {
     pub(crate) fn at(data: Option<PathBuf>) -> anyhow::Result<Self> {
+        let is_default = data.is_none();
         let dir = match data {
             Some(dir) => {
                 std::path::absolute(&dir).with_context(|| format!("`{}` is no directory", dir.display()))?
@@ -72,7 +74,12 @@ impl Place {
             .context("there is no home directory; name a data directory with --data")?
             .data_dir(),
         };
-        Ok(Self { dir })
+        Ok(Self { dir, is_default })
+    }
+
+    /// Whether commands find it without being told.
+    pub(crate) fn is_default(&self) -> bool {
+        self.is_default
     }
 
     pub(crate) fn dir(&self) -> &Path {

@@ -52,7 +52,7 @@ async fn ask(place: &Place, asked: Request) -> (Option<String>, anyhow::Result<C
     };
     let id = pending.key().request.to_string();
     print::say(&format!("requested  {id}  (until {})", pending.expires_at()));
-    print::say(&format!("waiting for the user: agent-otp approve {id}"));
+    print::say(&format!("           the user decides: agent-otp approve {id}"));
     (Some(id), wait(pending).await)
 }
 
@@ -93,10 +93,11 @@ async fn wait(pending: Pending) -> anyhow::Result<Code> {
 }
 
 fn tell(progress: Progress) {
-    print::say(match progress {
-        Progress::Requested => "requested  the user decides",
-        Progress::Approved => "approved   waiting for the message",
-        Progress::Captured => "captured   claiming the code",
-        Progress::Unreachable => "the relay does not answer; still trying",
-    });
+    match progress {
+        // Said with its id when it was made.
+        Progress::Requested => {}
+        Progress::Approved => print::say("approved   waiting for the message"),
+        Progress::Captured => print::say("captured   claiming the code"),
+        Progress::Unreachable => print::say("           the relay does not answer; still trying"),
+    }
 }

@@ -69,11 +69,12 @@ fn greet(place: &Place, stack: &Stack, unverified: Unverified) {
         }
     }
     let program = std::env::args().next().unwrap_or_else(|| "agent-otp".to_owned());
+    let program = if place.is_default() { program } else { format!("{program} --data '{data}'") };
     print::say("Next, in another terminal:");
     print::say(&format!(
-        "  {program} --data '{data}' request --agent shopper --from github.com --reason 'Sign in to GitHub'"
+        "  {program} request --agent shopper --from github.com --reason 'Sign in to GitHub'"
     ));
-    print::say(&format!("  {program} --data '{data}' pending      # what is asked, and the id to approve"));
-    print::say(&format!("  {program} --data '{data}' approve ID"));
+    print::say(&format!("  {program} pending        # what is asked, and the id to approve"));
+    print::say(&format!("  {program} approve ID"));
     print::say("Ctrl-C stops everything.");
 }
