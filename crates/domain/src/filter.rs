@@ -149,8 +149,14 @@ impl FromStr for ContentPattern {
             .nest_limit(20)
             .build()
             .map(Self)
-            .map_err(|error| refused(error.to_string().lines().last().unwrap_or("it cannot be read").trim()))
+            .map_err(|error| refused(plain(&error.to_string())))
     }
+}
+
+/// The last line of a parser's report: what is wrong, without the drawing that shows where.
+fn plain(report: &str) -> &str {
+    let line = report.lines().last().unwrap_or("it cannot be read").trim();
+    line.strip_prefix("error: ").unwrap_or(line)
 }
 
 impl TryFrom<String> for ContentPattern {

@@ -2,6 +2,7 @@
 
 pub mod codec;
 mod command;
+mod decide;
 mod digest;
 mod event;
 mod filter;
@@ -15,12 +16,13 @@ mod statement;
 mod time;
 
 pub use command::Command;
+pub use decide::Rejection;
 pub use digest::{Digest, DigestError};
 pub use event::{Event, EventType, Recorded, Version};
 pub use filter::{Channel, Channels, ContentPattern, Filter, FilterError, Purpose, Wanted};
 pub use id::{Actor, EventId, IdError, KeyId, MemberId, OwnerId, RequestId, RequestKey, Role};
 pub use reason::{Reason, ReasonError, visible};
-pub use request::{Approval, Asked, CLOCK_SKEW_MAX, Capture, End, Open, Rejection, State};
+pub use request::{Approval, Asked, CLOCK_SKEW_MAX, Capture, End, Open, State};
 pub use secret::{Code, NoCode, SealedCode};
 pub use sender::{Address, Number, RegistrableDomain, Sender, SenderId, SenderPattern};
 pub use shape::{Alphabet, CodeShape, ShapeError};

@@ -3,14 +3,16 @@
 mod book;
 mod history;
 mod identity;
+mod payload;
 mod roster;
 mod statement;
 
 pub use book::{Book, RosterError, Seen};
 pub use history::VerifiedRequest;
 pub use identity::{IdentityKey, KeyError, PublicKey};
-pub use roster::{Limits, Member, Revocation, Roster, RosterRef};
-pub use statement::{
+pub use payload::{
     Cancel, Capture, Checkpoint, Consume, Decision, Evidence, Heading, Nonce, Recipient, Request,
-    SenderCheck, Statement, Untrusted, Verdict,
+    SenderCheck, Verdict,
 };
+pub use roster::{Limits, Member, Revocation, Roster, RosterRef};
+pub use statement::{Statement, Untrusted};
