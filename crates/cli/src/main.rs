@@ -12,6 +12,7 @@ mod setup;
 mod stack;
 mod up;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -27,6 +28,7 @@ async fn main() -> ExitCode {
             tracing_subscriber::EnvFilter::try_from_env("AGENT_OTP_LOG").unwrap_or_else(|_| "warn".into()),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     // A process that holds a code leaves no core file behind.
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
