@@ -54,6 +54,8 @@ impl CodeShape {
         let length = code.chars().count();
         (usize::from(self.min)..=usize::from(self.max)).contains(&length)
             && code.chars().all(|c| self.alphabet.holds(c))
+            && !code.starts_with('-')
+            && !code.ends_with('-')
     }
 
     /// Whether no code has both shapes.
@@ -144,6 +146,8 @@ mod tests {
         for code in ["48291", "4829133", "48291a", "482-13", "４８２９１３"] {
             assert!(!digits.fits(code), "{code}");
         }
-        assert!("alnum:4-10".parse::<CodeShape>().unwrap().fits("R7K-2M"));
+        let mixed: CodeShape = "alnum:4-10".parse().unwrap();
+        assert!(mixed.fits("R7K-2M"));
+        assert!(!mixed.fits("----") && !mixed.fits("-R7K2M"));
     }
 }

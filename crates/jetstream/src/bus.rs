@@ -93,7 +93,11 @@ impl Bus {
             .with_total_delay(Some(TRY_FOR))
             .with_max_times(100)
             .with_jitter();
-        (|| self.call_once(ask)).retry(backoff).when(CallError::is_transient).await
+        let trying = (|| self.call_once(ask)).retry(backoff).when(CallError::is_transient);
+        // The backoff counts its own pauses only; a broker that swallows requests would take far longer.
+        tokio::time::timeout(TRY_FOR, trying)
+            .await
+            .unwrap_or_else(|elapsed| Err(CallError::Unreachable(elapsed.into())))
     }
 
     /// Asks once.

@@ -121,9 +121,9 @@ pub enum Reply {
     /// The command's effect is there, by this command or by an earlier one.
     #[serde(rename = "done.v1")]
     Done {
-        /// The last thing that happened to the request: `approved`, `consumed` …
+        /// The last thing that happened to the request: `approved`, `consumed` …; `enrolled` for a roster.
         phase: String,
-        /// How many events the request has.
+        /// How many events the request has; the number of a roster.
         version: Version,
     },
     /// The claimed code.

@@ -5,7 +5,7 @@ use agent_otp_domain::{MemberId, OwnerId, Role, visible};
 use async_nats::HeaderMap;
 use async_nats::service::{Request, Service as MicroService, ServiceExt as _};
 use futures_util::stream::{SelectAll, StreamExt as _};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::connection::Connection;
 use crate::error::StoreError;
@@ -39,8 +39,22 @@ pub struct Incoming {
     /// What it asks by the subject.
     pub verb: Verb,
     /// What it asks by the body.
-    pub ask: Result<Ask, DecodeError>,
+    pub ask: Result<Ask, Unreadable>,
     request: Request,
+}
+
+/// Why a command's body says nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// It is larger than any command.
+    #[error("it has {bytes} bytes, and no command has more than {COMMAND_BYTES_MAX}")]
+    TooLarge {
+        /// How large it is.
+        bytes: usize,
+    },
+    /// It is no command.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
 }
 
 impl std::fmt::Debug for Incoming {
@@ -87,11 +101,18 @@ impl Service {
                 debug!(subject, "command from nobody");
                 continue;
             };
+            // NATS lets anyone name any subject for the answer, and the relay may publish where others may not: an
+            // answer that went to a log's or a roster's subject would be stored there for ever.
+            let inbox = format!("{}.", subject::inbox(&owner, role, &member));
+            if !request.message.reply.as_ref().is_some_and(|reply| reply.starts_with(&inbox)) {
+                warn!(subject, "an answer was asked for elsewhere than in the asker's own inbox");
+                continue;
+            }
             let payload = &request.message.payload;
             let ask = if payload.len() > COMMAND_BYTES_MAX {
-                Err(DecodeError::Trailing(payload.len().saturating_sub(COMMAND_BYTES_MAX)))
+                Err(Unreadable::TooLarge { bytes: payload.len() })
             } else {
-                codec::decode(payload)
+                codec::decode(payload).map_err(Unreadable::from)
             };
             return Some(Incoming { owner, role, member, verb, ask, request });
         }

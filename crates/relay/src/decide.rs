@@ -10,7 +10,7 @@ use tracing::info;
 use crate::serve::Relay;
 
 /// How often a command is decided again after a conflict. Each conflict means that somebody else made progress, and a
-/// request has at most five events.
+/// request has at most four events.
 const DECISIONS_MAX: usize = 16;
 
 /// What a command would change.

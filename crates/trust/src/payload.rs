@@ -261,8 +261,11 @@ impl Statement for Capture {
     }
 
     fn check(&self, _signer: &Member) -> Result<(), Untrusted> {
-        if self.evidence.source.len() > 64 {
-            return Err(Untrusted::Malformed { what: "the length of the source's name" });
+        let source = &self.evidence.source;
+        let is_name =
+            source.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if source.is_empty() || source.len() > 64 || !is_name {
+            return Err(Untrusted::Malformed { what: "the source's name" });
         }
         Ok(())
     }

@@ -95,8 +95,8 @@ impl Roster {
     pub const TYPE: &'static str = "application/vnd.agent-otp.roster.v1+msgpack";
     /// How long a roster may be relied on.
     pub const VALIDITY: Duration = Duration::from_hours(24);
-    /// The most members.
-    pub const MEMBERS_MAX: usize = 1_000;
+    /// The most members, and the most revocations: a roster of both must fit into one command.
+    pub const MEMBERS_MAX: usize = 256;
 
     /// An owner's first roster.
     #[must_use]

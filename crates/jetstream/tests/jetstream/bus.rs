@@ -54,6 +54,35 @@ async fn a_refusal_stands_in_the_headers_as_it_does_in_the_body() {
     ");
 }
 
+/// The broker checks no reply subject, and the relay may publish where a member may not.
+#[tokio::test]
+async fn an_answer_is_sent_to_the_askers_own_inbox_and_nowhere_else() {
+    let (world, bus) = shopper().await;
+    let mut service = Service::start(&world.connect(&RELAY).await).await.unwrap();
+    let client = bus.connection().client();
+    let subject = format!("otp.v1.cmd.{}.agent.shopper.get", owner());
+    let others = [
+        format!("otp.v1.roster.{}.99999", owner()),
+        format!("otp.v1.log.{}.shopper.{}.requested", owner(), request().request),
+        format!("_INBOX.{}.approver.local.x", owner()),
+        format!("_INBOX.{}.agent.shopper2.x", owner()),
+    ];
+    for other in others {
+        client.publish_with_reply(subject.clone(), other, codec::encode(&get()).into()).await.unwrap();
+    }
+    client.publish(subject, codec::encode(&get()).into()).await.unwrap();
+    // What was asked for elsewhere came first, so the first that is handed out is the one that is asked properly.
+    let own = get();
+    let events = Reply::Events { events: Vec::new() };
+    let relay = async {
+        let incoming = service.next().await.unwrap();
+        incoming.answer(&events).await;
+        incoming
+    };
+    let (reply, incoming) = within(async { tokio::join!(bus.call(&own), relay) }).await;
+    assert_eq!((reply.unwrap(), incoming.ask.unwrap()), (events, own));
+}
+
 #[tokio::test]
 async fn a_bus_without_a_relay_says_so_at_once() {
     let (_world, bus) = shopper().await;
@@ -92,7 +121,8 @@ async fn garbage_and_excess_reach_the_relay_as_unreadable() {
     let table = [Vec::new(), b"\xc1".to_vec(), b"{}".to_vec(), trailing, codec::encode(&long)];
     for payload in table {
         let subject = format!("otp.v1.cmd.{}.agent.shopper.get", owner());
-        bus.connection().client().publish(subject, payload.clone().into()).await.unwrap();
+        let client = bus.connection().client();
+        client.publish_with_reply(subject, client.new_inbox(), payload.clone().into()).await.unwrap();
         let incoming = within(service.next()).await.unwrap();
         assert!(incoming.ask.is_err(), "{} bytes were read", payload.len());
         assert_eq!(incoming.verb, Verb::Get);
