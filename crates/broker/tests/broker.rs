@@ -123,6 +123,10 @@ async fn the_server_finds_a_directory_with_any_name() {
 
 #[tokio::test]
 async fn a_server_whose_parent_was_killed_is_stopped() {
+    // This test also is the parent that it and others start and kill.
+    if let Some(dir) = env::var_os(DIRECTORY) {
+        return serve_until_killed(PathBuf::from(dir)).await;
+    }
     let dir = tempfile::tempdir().unwrap();
     let orphan = Orphan::of(&dir);
     assert_eq!(stop_orphan(dir.path()).await.unwrap(), Some(orphan.pid));
@@ -156,10 +160,7 @@ async fn a_foreign_process_with_the_recorded_pid_is_never_signalled() {
     kill_process(pid(orphan.pid), Signal::KILL).unwrap();
 }
 
-#[tokio::test]
-#[ignore = "the parent that other tests start as a program of its own, and kill"]
-async fn parent_of_an_orphan() {
-    let Some(dir) = env::var_os(DIRECTORY).map(PathBuf::from) else { return };
+async fn serve_until_killed(dir: PathBuf) {
     let mut broker = start(Config { dir, port: None, users: vec![user()] }).await.unwrap();
     eprintln!("server {} {}", broker.pid(), broker.port());
     broker.exited().await.unwrap();
@@ -175,7 +176,7 @@ impl Orphan {
     /// Starts a parent with a server, and kills the parent.
     fn of(dir: &TempDir) -> Orphan {
         let mut parent = Command::new(env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture", "parent_of_an_orphan"])
+            .args(["--exact", "--nocapture", "a_server_whose_parent_was_killed_is_stopped"])
             .env(DIRECTORY, dir.path())
             .stderr(Stdio::piped())
             .spawn()

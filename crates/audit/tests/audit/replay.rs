@@ -89,6 +89,10 @@ async fn two_projectors_on_one_file_double_nothing() {
 
 #[tokio::test]
 async fn a_projector_that_is_killed_doubles_and_loses_nothing() {
+    // This test also is the process that it starts and kills.
+    if let Ok(child) = env::var(CHILD) {
+        return project_until_killed(&child).await;
+    }
     let stage = Stage::set().await;
     stage.append((1..=MANY).map(foreign)).await;
     drop(stage.projector().await);
@@ -96,7 +100,7 @@ async fn a_projector_that_is_killed_doubles_and_loses_nothing() {
     for step in [1, 1_001, 2_001] {
         let Login { url, nkey_seed } = &stage.auditor;
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "replay::a_projector_in_a_process_of_its_own"])
+            .args(["--exact", "replay::a_projector_that_is_killed_doubles_and_loses_nothing"])
             .env(CHILD, format!("{url} {} {}", nkey_seed.as_str(), stage.path().display()))
             .stdout(Stdio::null())
             .spawn()
@@ -109,10 +113,7 @@ async fn a_projector_that_is_killed_doubles_and_loses_nothing() {
     holds_the_log(&stage).await;
 }
 
-#[tokio::test]
-#[ignore = "the process that another test starts, and kills"]
-async fn a_projector_in_a_process_of_its_own() {
-    let Ok(child) = env::var(CHILD) else { return };
+async fn project_until_killed(child: &str) {
     let mut words = child.splitn(3, ' ').map(str::to_owned);
     let login = Login { url: words.next().unwrap(), nkey_seed: words.next().unwrap().into() };
     let path = PathBuf::from(words.next().unwrap());
