@@ -7,7 +7,7 @@ use agent_otp_domain::{Code, Digest, EventType, RequestKey, Timestamp};
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
 use agent_otp_jetstream::{CallError, Feed, VerifyError, clock};
 use agent_otp_seal::{AgentSecret, Context, OpenError};
-use agent_otp_trust::{Cancel, Consume, Nonce, Request, VerifiedRequest};
+use agent_otp_trust::{Cancel, Consume, Nonce, Request, RosterError, VerifiedRequest};
 use tracing::{debug, info, warn};
 
 use crate::agent::{AgentError, Inner};
@@ -190,12 +190,8 @@ impl Pending {
     async fn look(&self) -> Result<Option<VerifiedRequest>, WaitError> {
         let verified = match self.agent.member.verifier.request(&self.key).await {
             Ok(verified) => verified,
-            Err(VerifyError::Call(CallError::Unreachable(error))) => {
-                debug!(%error, "the relay does not answer");
-                return Ok(None);
-            }
-            Err(VerifyError::Call(CallError::Refused { code: RefusalCode::Unavailable, message })) => {
-                debug!(message, "the relay's store does not answer");
+            Err(error) if passes(&error) => {
+                debug!(%error, "not known at the moment");
                 return Ok(None);
             }
             Err(error) => return Err(untrusted(error)),
@@ -239,7 +235,7 @@ impl Pending {
         };
         let roster = match self.agent.roster().await {
             Ok(roster) => roster,
-            Err(AgentError::Roster(VerifyError::Call(CallError::Unreachable(_)))) => return Ok(None),
+            Err(AgentError::Roster(error)) if passes(&error) => return Ok(None),
             Err(error) => return Err(untrusted(error)),
         };
         let consume = Consume {
@@ -309,6 +305,16 @@ impl Canceller {
         self.agent.member.bus.call(&Ask::Cancel { statement: self.agent.identity.sign(&cancel) }).await?;
         Ok(())
     }
+}
+
+/// Whether it passes by itself: the relay or its store does not answer, or the roster is still to be renewed.
+fn passes(error: &VerifyError) -> bool {
+    matches!(
+        error,
+        VerifyError::Call(
+            CallError::Unreachable(_) | CallError::Refused { code: RefusalCode::Unavailable, .. }
+        ) | VerifyError::Roster(RosterError::Stale { .. })
+    )
 }
 
 fn untrusted(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> WaitError {

@@ -1,9 +1,11 @@
 //! The capturer: decides for itself, from statements, what to capture; seals the one code, and sees it stored.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use agent_otp_domain::{CLOCK_SKEW_MAX, Digest, MemberId, Role};
-use agent_otp_jetstream::message::{Ask, RefusalCode, Sealed};
+use agent_otp_domain::{CLOCK_SKEW_MAX, Digest, MemberId, RequestKey, Role, Timestamp, Ttl};
+use agent_otp_jetstream::message::{Ask, RefusalCode};
 use agent_otp_jetstream::{CallError, ConnectError, Login, Member, clock};
 use agent_otp_keyring::{Home, KeyringError};
 use agent_otp_seal::{Context, RecipientError, RecipientKey, SealError};
@@ -19,6 +21,8 @@ use crate::notices::{Notice, Notices};
 use crate::spent::{Offer, Record, Spent};
 use crate::watch::{self, Update};
 
+/// How often what is past use is dropped, although nothing happens.
+const TIDY_EVERY: Duration = Duration::from_secs(30);
 /// How many updates may wait.
 const UPDATES_WAITING_MAX: usize = 256;
 
@@ -31,6 +35,8 @@ pub struct Capturer {
     desk: Desk,
     spent: Spent,
     notices: Notices,
+    /// The requests whose times this machine's clock does not agree with, until they lapse.
+    mistimed: BTreeMap<RequestKey, Timestamp>,
     offers: JoinSet<(Digest, Result<(), CallError>)>,
 }
 
@@ -72,7 +78,16 @@ impl Capturer {
         let spent = Spent::open(home.dir().join("spent"))?;
         let member = Member::connect(login, Role::Capturer, name, pin.owner_key, pin.roster).await?;
         let desk = Desk::new(identity.id(), spent.decisions().collect());
-        Ok(Self { member: Arc::new(member), identity, home, desk, spent, notices, offers: JoinSet::new() })
+        Ok(Self {
+            member: Arc::new(member),
+            identity,
+            home,
+            desk,
+            spent,
+            notices,
+            mistimed: BTreeMap::new(),
+            offers: JoinSet::new(),
+        })
     }
 
     /// Captures until `stop` is cancelled. Messages are kept in memory alone.
@@ -80,9 +95,11 @@ impl Capturer {
         let (sender, mut updates) = mpsc::channel(UPDATES_WAITING_MAX);
         let mut watching = JoinSet::new();
         watching.spawn(watch::watch(self.member.clone(), self.spent.standing().collect(), sender));
+        let mut tidy = tokio::time::interval(TIDY_EVERY);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
+                _ = tidy.tick() => {}
                 message = messages.recv() => match message {
                     Some(message) => self.desk.receive(message),
                     None => break,
@@ -107,11 +124,7 @@ impl Capturer {
     fn learn(&mut self, update: Update) {
         match update {
             Update::Request { verified, is_new } => {
-                let made_at = verified.request.heading.made_at;
-                let now = clock::now();
-                // Its clock is off, or the relay hands out an old request as a new one: the window would be wrong.
-                if made_at > now.after(CLOCK_SKEW_MAX) || (is_new && made_at < now.before(CLOCK_SKEW_MAX)) {
-                    self.tell(&verified.key, Doubt::Clock);
+                if verified.end.is_none() && self.is_mistimed(&verified, is_new) {
                     return;
                 }
                 if verified.end.is_some()
@@ -137,8 +150,26 @@ impl Capturer {
         }
     }
 
+    /// Whether the request's time cannot be right: its clock is off, or the relay hands out an old request as a new
+    /// one. Its window would be wrong, so it is refused for good.
+    fn is_mistimed(&mut self, verified: &VerifiedRequest, is_new: bool) -> bool {
+        let now = clock::now();
+        self.mistimed.retain(|_, expires_at| now < *expires_at);
+        if self.mistimed.contains_key(&verified.key) {
+            return true;
+        }
+        let made_at = verified.request.heading.made_at;
+        let is_off = made_at > now.after(CLOCK_SKEW_MAX) || (is_new && made_at < now.before(CLOCK_SKEW_MAX));
+        if is_off {
+            self.mistimed.insert(verified.key.clone(), verified.request.expires_at);
+            self.tell(&verified.key, Doubt::Clock);
+        }
+        is_off
+    }
+
     fn settle(&mut self) {
         let now = clock::now();
+        self.desk.forget(now);
         // Without a roster to sign under, messages wait: what the desk releases, it releases once.
         let roster = match self.member.verifier.standing(now) {
             Ok(roster) => roster,
@@ -174,7 +205,7 @@ impl Capturer {
             sealed: Digest::of(&[sealed.as_bytes()]),
             evidence,
         };
-        let offer = Offer::new(self.identity.sign(&capture), &sealed);
+        let offer = Offer::new(self.identity.sign(&capture), sealed);
         let expires_at = expiry(&request);
         self.spent.write(Record::new(decision, &request.key, expires_at, offer.clone()))?;
         info!(request = %request.key, "captured");
@@ -185,18 +216,18 @@ impl Capturer {
     /// Sends a capture. It may be sent any number of times: the relay takes it once, and takes back what it has lost.
     fn offer(&mut self, decision: Digest, offer: Offer) {
         let member = self.member.clone();
-        let ask = Ask::Capture { sealed: Sealed(offer.sealed()), statement: offer.statement };
+        let ask = Ask::Capture { statement: offer.statement, sealed: offer.sealed };
         self.offers.spawn(async move { (decision, member.bus.call(&ask).await.map(drop)) });
     }
 
-    fn tell(&mut self, key: &agent_otp_domain::RequestKey, doubt: Doubt) {
+    fn tell(&mut self, key: &RequestKey, doubt: Doubt) {
         self.tell_text(key, doubt.advice());
     }
 
-    fn tell_text(&mut self, key: &agent_otp_domain::RequestKey, text: &str) {
+    fn tell_text(&mut self, key: &RequestKey, text: &str) {
         warn!(request = %key, notice = text, "the user is told");
         let now = clock::now();
-        let notice = Notice { text: text.to_owned(), until: now.after(agent_otp_domain::Ttl::MAX) };
+        let notice = Notice { text: text.to_owned(), until: now.after(Ttl::MAX) };
         self.notices.tell(key.request, notice, now);
     }
 }
@@ -220,7 +251,7 @@ fn offered(decision: Digest, outcome: Result<(), CallError>) {
 }
 
 /// Until when the decision could be acted on.
-fn expiry(request: &VerifiedRequest) -> agent_otp_domain::Timestamp {
+fn expiry(request: &VerifiedRequest) -> Timestamp {
     request.approval().map_or(request.request.expires_at, |(_, decision, _)| decision.expires_at)
 }
 

@@ -1,8 +1,10 @@
 //! Which message answers which request: pure, so that every case can be written down as a test.
 //!
-//! A message satisfies at most one request. Where two requests or two codes fit equally, nothing is released.
+//! A message satisfies at most one request, and so do its copies. Where two requests or two codes fit equally, nothing
+//! is released.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent_otp_domain::{
@@ -26,6 +28,8 @@ pub struct Desk {
     messages: VecDeque<Kept>,
     /// The decisions that were acted on: none is acted on twice.
     spent: BTreeSet<Digest>,
+    /// The codes that were released, and when: a copy of such a message may come late.
+    released: VecDeque<(Timestamp, Arc<Code>)>,
     /// What the user was asked, so that it is asked once.
     asked: BTreeSet<(RequestKey, Doubt)>,
 }
@@ -57,6 +61,8 @@ pub enum Doubt {
     Requests,
     /// Several codes fit the request.
     Codes,
+    /// The code that fits was released to another request.
+    Copy,
     /// The request was made at a time that this machine's clock does not agree with.
     Clock,
 }
@@ -71,6 +77,9 @@ impl Doubt {
             }
             Self::Codes => {
                 "more than one code fits this request, so none is released; deny it, and have the agent ask again"
+            }
+            Self::Copy => {
+                "the code that fits this request was released before, so it is not released again; have the agent ask the service for a new one"
             }
             Self::Clock => {
                 "this request was made more than 60 s off this machine's clock; set the clocks, and have the agent ask again"
@@ -97,7 +106,7 @@ pub struct Release {
     /// The decision's digest.
     pub decision: Digest,
     /// The code.
-    pub code: Code,
+    pub code: Arc<Code>,
     /// What it rests on.
     pub evidence: Evidence,
 }
@@ -106,7 +115,14 @@ impl Desk {
     /// An empty desk for the capturer with this key; `spent` are the decisions that it acted on before.
     #[must_use]
     pub fn new(capturer: KeyId, spent: BTreeSet<Digest>) -> Self {
-        Self { capturer, requests: BTreeMap::new(), messages: VecDeque::new(), spent, asked: BTreeSet::new() }
+        Self {
+            capturer,
+            requests: BTreeMap::new(),
+            messages: VecDeque::new(),
+            spent,
+            released: VecDeque::new(),
+            asked: BTreeSet::new(),
+        }
     }
 
     /// Takes a message.
@@ -117,10 +133,14 @@ impl Desk {
         self.messages.push_back(Kept { message, fits: BTreeMap::new(), contested: BTreeSet::new() });
     }
 
-    /// Takes what is known of a request. What is older than what is known already changes nothing.
+    /// Takes what is known of a request. What is older than what is known already changes nothing, save a denial: it
+    /// wins wherever it is learnt of.
     pub fn learn(&mut self, request: VerifiedRequest) {
-        let known = self.requests.get(&request.key).map_or(0, |known| known.version);
-        if request.version > known {
+        let is_news = self.requests.get(&request.key).is_none_or(|known| {
+            known.end != Some(EventType::Denied)
+                && (request.version > known.version || request.end == Some(EventType::Denied))
+        });
+        if is_news {
             self.requests.insert(request.key.clone(), request);
         }
     }
@@ -134,26 +154,30 @@ impl Desk {
             .filter(|request| self.awaits(request, now))
             .map(|request| request.key.clone())
             .collect();
+        self.weigh(&awaiting);
         let mut outcomes: Vec<Outcome> = Vec::new();
-        let contested = self.weigh(&awaiting);
-        for key in &awaiting {
-            if contested.contains(key) {
-                self.ask(key, Doubt::Requests, &mut outcomes);
-            }
-            match self.choose(key) {
+        for key in awaiting {
+            match self.choose(&key) {
                 Choice::Nothing => {}
-                Choice::Unclear => self.ask(key, Doubt::Codes, &mut outcomes),
-                Choice::Message(index) => outcomes
-                    .extend(self.release(key, index).map(|release| Outcome::Release(Box::new(release)))),
+                Choice::Message(index) => outcomes.extend(
+                    self.release(&key, index, now).map(|release| Outcome::Release(Box::new(release))),
+                ),
+                Choice::Doubt(doubt) => {
+                    if self.asked.insert((key.clone(), doubt)) {
+                        outcomes.push(Outcome::Ask(key, doubt));
+                    }
+                }
             }
         }
         outcomes
     }
 
-    /// Drops what is past use. A request stays as long as a message may, because its end may decide about one.
-    fn forget(&mut self, now: Timestamp) {
+    /// Drops what is past use; [`Desk::settle`] does so first. A request stays as long as a message may, because its
+    /// end may decide about one.
+    pub fn forget(&mut self, now: Timestamp) {
         self.messages.retain(|kept| now.since(kept.message.received_at) < KEPT_FOR);
         self.requests.retain(|_, request| now < request.request.expires_at.after(KEPT_FOR));
+        self.released.retain(|(at, _)| now.since(*at) < KEPT_FOR);
         let requests = &self.requests;
         self.asked.retain(|(key, _)| requests.contains_key(key));
     }
@@ -169,9 +193,8 @@ impl Desk {
             })
     }
 
-    /// Holds every message against every request, and tells which requests share one.
-    fn weigh(&mut self, awaiting: &[RequestKey]) -> BTreeSet<RequestKey> {
-        let mut contested = BTreeSet::new();
+    /// Holds every message against every request, and keeps in mind which requests share one.
+    fn weigh(&mut self, awaiting: &[RequestKey]) {
         for kept in &mut self.messages {
             let mut claimants = Vec::new();
             for key in awaiting {
@@ -182,33 +205,40 @@ impl Desk {
                 }
             }
             if claimants.len() > 1 {
-                kept.contested.extend(claimants.iter().cloned());
-                contested.extend(claimants);
+                kept.contested.extend(claimants);
             }
         }
-        contested
     }
 
     fn choose(&self, key: &RequestKey) -> Choice {
         let mut chosen: Option<(usize, &Code)> = None;
-        let mut is_unclear = false;
+        let (mut is_free, mut is_unclear, mut is_copy) = (true, false, false);
         for (index, kept) in self.messages.iter().enumerate() {
             match kept.fits.get(key) {
-                Some(Fit::Code(code)) if self.is_free_for(kept, key) => match chosen {
-                    None => chosen = Some((index, code)),
+                Some(Fit::Code(code)) if self.was_released(code) => is_copy = true,
+                Some(Fit::Code(code)) => {
+                    let (_, first) = *chosen.get_or_insert((index, code));
                     // The same code sent twice is one code.
-                    Some((_, first)) if first.expose() == code.expose() => {}
-                    Some(_) => return Choice::Unclear,
-                },
+                    if first.expose() != code.expose() {
+                        return Choice::Doubt(Doubt::Codes);
+                    }
+                    is_free &= self.is_free_for(kept, key);
+                }
                 Some(Fit::Unclear) => is_unclear = true,
-                Some(Fit::Code(_) | Fit::No) | None => {}
+                Some(Fit::No) | None => {}
             }
         }
         match chosen {
-            Some((index, _)) => Choice::Message(index),
-            None if is_unclear => Choice::Unclear,
+            Some((index, _)) if is_free => Choice::Message(index),
+            Some(_) => Choice::Doubt(Doubt::Requests),
+            None if is_unclear => Choice::Doubt(Doubt::Codes),
+            None if is_copy => Choice::Doubt(Doubt::Copy),
             None => Choice::Nothing,
         }
+    }
+
+    fn was_released(&self, code: &Code) -> bool {
+        self.released.iter().any(|(_, released)| released.expose() == code.expose())
     }
 
     /// Whether no other request lays claim to the message. Only the user settles such a case, by denying the others:
@@ -219,31 +249,23 @@ impl Desk {
         })
     }
 
-    fn release(&mut self, key: &RequestKey, index: usize) -> Option<Release> {
+    fn release(&mut self, key: &RequestKey, index: usize, now: Timestamp) -> Option<Release> {
         let request = self.requests.get(key)?.clone();
         let decision = request.approval().map(|(digest, _, _)| digest)?;
         let mut kept = self.messages.remove(index)?;
         let Some(Fit::Code(code)) = kept.fits.remove(key) else { return None };
-        // Another copy of the same message must not answer the next request.
-        self.messages.retain(
-            |other| !matches!(other.fits.get(key), Some(Fit::Code(same)) if same.expose() == code.expose()),
-        );
+        let code = Arc::new(code);
+        self.released.push_back((now, code.clone()));
         self.spent.insert(decision);
         Some(Release { request, decision, code, evidence: kept.message.evidence() })
-    }
-
-    fn ask(&mut self, key: &RequestKey, doubt: Doubt, outcomes: &mut Vec<Outcome>) {
-        if self.asked.insert((key.clone(), doubt)) {
-            outcomes.push(Outcome::Ask(key.clone(), doubt));
-        }
     }
 }
 
 /// What the messages say about one request.
 enum Choice {
     Nothing,
-    Unclear,
     Message(usize),
+    Doubt(Doubt),
 }
 
 /// Holds one message against one request: window, sender and content of the request's filter, and of the user's

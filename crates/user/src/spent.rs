@@ -2,13 +2,14 @@
 //!
 //! It marks the decision as spent, and is what is offered again when the relay or its broker has lost the sealed code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_otp_domain::{
     Digest, MemberId, OwnerId, RequestId, RequestKey, SealedCode, SignedStatement, Timestamp, codec,
 };
+use agent_otp_jetstream::message::Sealed;
 use agent_otp_keyring::{KeyringError, private};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
@@ -22,6 +23,8 @@ const SUFFIX: &str = "spent";
 pub struct Spent {
     dir: PathBuf,
     records: BTreeMap<Digest, Record>,
+    /// The decisions whose records cannot be read: spent all the same.
+    damaged: BTreeSet<Digest>,
 }
 
 /// What is known of one decision that was acted on.
@@ -41,21 +44,15 @@ pub struct Record {
 pub struct Offer {
     /// The signed capture.
     pub statement: SignedStatement,
-    #[serde(with = "serde_bytes")]
-    sealed: Vec<u8>,
+    /// The sealed code.
+    pub sealed: Sealed,
 }
 
 impl Offer {
     /// A capture to be sent.
     #[must_use]
-    pub fn new(statement: SignedStatement, sealed: &SealedCode) -> Self {
-        Self { statement, sealed: sealed.as_bytes().to_vec() }
-    }
-
-    /// The sealed code.
-    #[must_use]
-    pub fn sealed(&self) -> SealedCode {
-        SealedCode::new(self.sealed.clone())
+    pub fn new(statement: SignedStatement, sealed: SealedCode) -> Self {
+        Self { statement, sealed: Sealed(sealed) }
     }
 }
 
@@ -89,20 +86,23 @@ impl Spent {
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, KeyringError> {
         let dir = dir.into();
         private::make_dir(&dir)?;
-        let mut records = BTreeMap::new();
+        let (mut records, mut damaged) = (BTreeMap::new(), BTreeSet::new());
         for path in private::list(&dir, SUFFIX)? {
             match codec::decode::<Record>(&private::read(&path)?) {
                 Ok(record) => drop(records.insert(record.decision, record)),
                 // Its name still says which decision was spent, but not until when: a person has to look.
-                Err(error) => warn!(path = %path.display(), %error, "a damaged record is passed over"),
+                Err(error) => {
+                    warn!(path = %path.display(), %error, "a damaged record is passed over");
+                    damaged.extend(decision_of(&path));
+                }
             }
         }
-        Ok(Self { dir, records })
+        Ok(Self { dir, records, damaged })
     }
 
     /// The decisions that were acted on.
     pub fn decisions(&self) -> impl Iterator<Item = Digest> {
-        self.records.keys().copied()
+        self.records.keys().chain(&self.damaged).copied()
     }
 
     /// The requests that have an offer standing.
@@ -163,4 +163,9 @@ impl Spent {
     fn path(&self, decision: &Digest) -> PathBuf {
         Path::new(&self.dir).join(format!("{decision}.{SUFFIX}"))
     }
+}
+
+/// Which decision a record is named after.
+fn decision_of(path: &Path) -> Option<Digest> {
+    path.file_stem()?.to_str()?.parse().ok()
 }

@@ -60,7 +60,7 @@ impl View {
             agent: request.key.agent.to_string(),
             key: asked.heading.signer.to_string(),
             reason: asked.reason.to_string(),
-            sender: filter.sender.to_string(),
+            sender: visible(&filter.sender.to_string()),
             channel: filter.channels.to_string(),
             releases: filter.wanted.to_string(),
             shape: filter.shape.map(|shape| shape.to_string()),
@@ -77,20 +77,16 @@ impl View {
     #[must_use]
     pub fn release(&self) -> String {
         let channel = match self.channel.as_str() {
-            "email" => "an e-mail",
-            "sms" => "an SMS",
-            _ => "an e-mail or SMS",
+            "email" => "e-mail",
+            "sms" => "SMS",
+            _ => "e-mail or SMS",
         };
         let what =
             if self.releases == Wanted::Link.to_string() { "the sign-in link" } else { "the one-time code" };
         let shape = self.shape.as_ref().map(|shape| format!(" ({shape})")).unwrap_or_default();
         let matching =
             self.matching.as_ref().map(|pattern| format!(" that contains /{pattern}/")).unwrap_or_default();
-        format!(
-            "{what}{shape} of one {} from {}{matching}, nothing else",
-            channel.trim_start_matches("an "),
-            self.sender
-        )
+        format!("{what}{shape} of one {channel} from {}{matching}, nothing else", self.sender)
     }
 }
 

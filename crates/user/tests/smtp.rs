@@ -5,13 +5,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use agent_otp_user::{Intake, Unverified};
+use agent_otp_domain::{Channel, ContentPattern, Sender};
 use agent_otp_user::source::smtp::Smtp;
 use agent_otp_user::source::{Source, SourceError};
+use agent_otp_user::{Intake, Message, Unverified};
 use lettre::address::Envelope;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, timeout};
 use tokio_util::sync::CancellationToken;
@@ -35,9 +37,10 @@ const BEGUN: &str = "220 250 250 250 354";
 async fn a_mail_program_delivers_one_mail_after_another() {
     let listener = Listener::start().await;
     let mail_program = listener.mail_program();
-    for body in ["Your code is 482913.", ".\r\n..\r\n.482913\r\n", "Ihr Bestätigungscode für Bücher: 482913"]
-    {
-        let mail = Message::builder()
+    let bodies =
+        ["Your code is 482913.", ".\r\n..\r\n.482913\r\n", "Ihr Bestätigungscode für Bücher: 482913"];
+    for body in bodies {
+        let mail = lettre::Message::builder()
             .from("Acme <no-reply@acme.example>".parse().unwrap())
             .to("otp@localhost".parse().unwrap())
             .subject("Sign in")
@@ -46,7 +49,16 @@ async fn a_mail_program_delivers_one_mail_after_another() {
         let response = mail_program.send(mail).await.unwrap();
         assert_eq!(response.code().to_string(), "250", "{body}");
     }
-    listener.stop().await;
+    let messages = listener.stop().await;
+    let patterns =
+        [r"^Your code is 482913\.\s*$", r"^\.\s+\.\.\s+\.482913\s*$", "Bestätigungscode für Bücher: 482913"];
+    assert_eq!(messages.len(), patterns.len());
+    for (message, pattern) in messages.iter().zip(patterns) {
+        assert!(says(message, pattern), "{pattern}");
+        assert!(is_from_acme(message));
+        assert_eq!((message.channel, message.source), (Channel::Email, "smtp"));
+        assert_eq!(message.text.subject(), "Sign in");
+    }
 }
 
 #[tokio::test]
@@ -56,12 +68,12 @@ async fn a_bounce_for_many_recipients_is_taken_from_a_mail_program() {
     let envelope = Envelope::new(None, recipients).unwrap();
     let response = listener.mail_program().send_raw(&envelope, MAIL.as_bytes()).await.unwrap();
     assert_eq!(response.code().to_string(), "250");
-    listener.stop().await;
+    assert_eq!(listener.stop().await.len(), 1, "one mail is one message, however many it is for");
 }
 
 #[tokio::test]
 async fn mails_are_taken_however_many_come_in_one_segment() {
-    answers(&[
+    let messages = answers(&[
         (format!("{HELLO}{BEGIN}{MAIL}.\r\nQUIT\r\n"), format!("{BEGUN} 250 221")),
         (format!("HELO laptop\r\n{BEGIN}{MAIL}.\r\nQUIT\r\n"), format!("{BEGUN} 250 221")),
         (format!("{HELLO}{BEGIN}{MAIL}.\r\n{BEGIN}{MAIL}.\r\n"), format!("{BEGUN} 250 250 250 354 250")),
@@ -69,11 +81,67 @@ async fn mails_are_taken_however_many_come_in_one_segment() {
             format!("{HELLO}MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nRCPT TO:<c@d>\r\n"),
             "220 250 250 250 250".to_owned(),
         ),
-        // Dots, NUL and 8 bits in a mail are its own.
+    ])
+    .await;
+    assert_eq!(messages.len(), 4);
+    assert!(messages.iter().all(|message| is_from_acme(message) && says(message, "482913")));
+}
+
+#[tokio::test]
+async fn a_mail_arrives_as_it_was_written() {
+    let messages = answers(&[
+        // Dots are doubled for the transfer alone (RFC 5321 §4.5.2); NUL and 8 bits are the mail's own.
         (format!("{HELLO}{BEGIN}{MAIL}..\r\n...\r\n.a\r\n.\r\nQUIT\r\n"), format!("{BEGUN} 250 221")),
         (format!("{HELLO}{BEGIN}{MAIL}\0ü\r\n.\r\nQUIT\r\n"), format!("{BEGUN} 250 221")),
     ])
     .await;
+    let [dotted, odd] = &messages[..] else { panic!("{} messages", messages.len()) };
+    assert!(says(dotted, r"482913\.\s+\.\s+\.\.\s+a\s*$"));
+    assert!(says(odd, "482913") && says(odd, "ü"));
+}
+
+#[tokio::test]
+async fn mail_whose_sender_nobody_vouches_for_is_refused_unless_the_user_accepts_it() {
+    let listener = Listener::start_with(Unverified::Refuse).await;
+    let reply = listener.deliver(MAIL).await;
+    assert_eq!(
+        reply,
+        "550 5.7.1 the sender of this mail cannot be verified; the user may start `agent-otp up --accept-unverified-mail`\r\n"
+    );
+    assert_eq!(listener.stop().await.len(), 0);
+}
+
+#[tokio::test]
+async fn mail_without_exactly_one_sender_is_refused() {
+    let listener = Listener::start().await;
+    for (mail, reply) in [
+        ("Subject: Sign in\r\n\r\nYour code is 482913.\r\n", "the mail names no sender"),
+        (
+            "From: a@acme.example\r\nFrom: b@acme.example\r\n\r\nYour code is 482913.\r\n",
+            "the mail names more than one sender",
+        ),
+        (
+            "From: a@acme.example, b@acme.example\r\n\r\nYour code is 482913.\r\n",
+            "the mail names more than one sender",
+        ),
+        ("From: <a@bücher.example>\r\n\r\nYour code is 482913.\r\n", "its sender is no address"),
+    ] {
+        let expected = format!("550 5.6.0 the message cannot be read: {reply}\r\n");
+        assert_eq!(listener.deliver(mail).await, expected, "{mail}");
+    }
+    assert_eq!(listener.stop().await.len(), 0);
+}
+
+#[tokio::test]
+async fn mail_is_put_off_while_too_much_of_it_waits_and_taken_afterwards() {
+    let mut listener = Listener::start().await;
+    for _ in 0..64 {
+        assert!(listener.deliver(MAIL).await.starts_with("250 "));
+    }
+    assert_eq!(listener.deliver(MAIL).await, "451 4.3.2 too many messages are waiting; try again\r\n");
+    assert!(listener.messages.try_recv().is_ok());
+    assert!(listener.deliver(MAIL).await.starts_with("250 "));
+    assert_eq!(listener.stop().await.len(), 64);
 }
 
 #[tokio::test]
@@ -91,7 +159,9 @@ async fn no_mail_carries_a_second_one() {
         "\r\n.\0\r\n",
     ]
     .map(|end| (format!("{HELLO}{BEGIN}{MAIL}x{end}{BEGIN}{MAIL}.\r\nQUIT\r\n"), format!("{BEGUN} 250 221")));
-    answers(&smuggled).await;
+    let messages = answers(&smuggled).await;
+    assert_eq!(messages.len(), 10);
+    assert!(messages.iter().all(is_from_acme));
 }
 
 #[tokio::test]
@@ -147,13 +217,14 @@ async fn a_bad_line_is_told_apart_from_the_next_until_there_are_too_many() {
 
 #[tokio::test]
 async fn what_is_not_complete_is_not_taken() {
-    answers(&[
+    let messages = answers(&[
         (String::new(), "220".to_owned()),
         (format!("{HELLO}NOO"), "220 250".to_owned()),
         (format!("{HELLO}{BEGIN}{MAIL}"), BEGUN.to_owned()),
         (format!("{HELLO}{BEGIN}{MAIL}.\r"), BEGUN.to_owned()),
     ])
     .await;
+    assert_eq!(messages.len(), 0);
 }
 
 #[tokio::test]
@@ -264,8 +335,8 @@ async fn an_occupied_port_is_an_error_that_names_it_and_the_next_step() {
     listener.stop().await;
 }
 
-/// Sends each text to a listener, closes that side, and compares the codes of all replies.
-async fn answers(dialogues: &[(String, String)]) {
+/// Sends each text to a listener, closes that side, and compares the codes of all replies. Returns what arrived.
+async fn answers(dialogues: &[(String, String)]) -> Vec<Message> {
     let listener = Listener::start().await;
     for (sent, codes) in dialogues {
         let mut peer = Peer::connect(listener.address).await;
@@ -282,7 +353,18 @@ async fn answers(dialogues: &[(String, String)]) {
         let shown: String = sent.chars().take(300).collect();
         assert_eq!(&codes_of(&heard), codes, "{shown:?}");
     }
-    listener.stop().await;
+    listener.stop().await
+}
+
+/// Whether some reading of the message contains the pattern.
+fn says(message: &Message, pattern: &str) -> bool {
+    let pattern: ContentPattern = pattern.parse().unwrap();
+    message.text.readings().any(|reading| pattern.is_in(reading))
+}
+
+/// Whether the sender is the one that [`MAIL`] names.
+fn is_from_acme(message: &Message) -> bool {
+    message.sender == Sender::Address("no-reply@acme.example".parse().unwrap())
 }
 
 /// The codes in a transcript of replies.
@@ -296,24 +378,43 @@ struct Listener {
     address: SocketAddr,
     stop: CancellationToken,
     running: JoinHandle<Result<(), SourceError>>,
+    messages: mpsc::Receiver<Message>,
 }
 
 impl Listener {
+    /// One that takes senders on their word.
     async fn start() -> Self {
+        Self::start_with(Unverified::Accept).await
+    }
+
+    async fn start_with(unverified: Unverified) -> Self {
         let smtp = Smtp::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = smtp.local_addr();
         let stop = CancellationToken::new();
-        let running = tokio::spawn(Box::new(smtp).run(Intake {}, stop.clone()));
-        Self { address, stop, running }
+        let (intake, messages) = Intake::new(unverified);
+        let running = tokio::spawn(Box::new(smtp).run(intake, stop.clone()));
+        Self { address, stop, running, messages }
     }
 
     fn mail_program(&self) -> AsyncSmtpTransport<Tokio1Executor> {
         AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous("127.0.0.1").port(self.address.port()).build()
     }
 
-    async fn stop(self) {
+    /// Delivers a mail in a session of its own; the reply to it.
+    async fn deliver(&self, mail: &str) -> String {
+        let mut peer = Peer::connect(self.address).await;
+        peer.send(&format!("{HELLO}{BEGIN}{mail}.\r\n")).await;
+        for code in BEGUN.split(' ') {
+            assert_eq!(peer.code().await, code);
+        }
+        peer.reply().await
+    }
+
+    /// Stops, and returns what arrived and was not looked at.
+    async fn stop(mut self) -> Vec<Message> {
         self.stop.cancel();
         timeout(Duration::from_secs(30), self.running).await.unwrap().unwrap().unwrap();
+        std::iter::from_fn(|| self.messages.try_recv().ok()).collect()
     }
 }
 

@@ -1,0 +1,456 @@
+//! The desk: every way in which a message, or two, can meet a request, or two.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use agent_otp_domain::{
+    CLOCK_SKEW_MAX, Channel, Channels, Digest, EventType, Filter, KeyId, Sender, Timestamp, Wanted,
+};
+use agent_otp_trust::VerifiedRequest;
+use agent_otp_user::Message;
+use agent_otp_user::desk::{Desk, Doubt, KEPT_FOR, KEPT_MAX, Outcome};
+
+use crate::given::{
+    MS, TTL, approve, approved, at, captured, capturer, decision_of, ended, filter, key, mail, requested,
+};
+
+const CODE: &str = "Your login code is 482913.";
+const OTHER: &str = "Your login code is 550192.";
+const TWO_CODES: &str = "Code 1: 482913\nCode 2: 550192";
+
+#[test]
+fn a_message_that_satisfies_the_filter_answers_the_request() {
+    let mut desk = desk([approved(1)]);
+    desk.receive(mail(CODE));
+    let outcomes = desk.settle(at(2));
+    let [Outcome::Release(release)] = &outcomes[..] else { panic!("{outcomes:?}") };
+    assert_eq!((&release.request.key, release.code.expose()), (&key(1), "482913"));
+    assert_eq!(release.decision, decision_of(&approved(1)));
+    assert_eq!((release.evidence.source.as_str(), release.evidence.received_at), ("smtp", at(1)));
+    assert!(desk.settle(at(3)).is_empty());
+}
+
+#[test]
+fn a_message_that_came_before_its_approval_answers_it_then() {
+    let mut desk = desk([requested(1)]);
+    desk.receive(mail(CODE));
+    assert!(desk.settle(at(2)).is_empty());
+    desk.learn(approved(1));
+    assert_eq!(settled(&mut desk, at(60)), ["1: 482913"]);
+}
+
+#[test]
+fn a_message_must_satisfy_every_part_of_the_filter() {
+    let asked = filter("acme.example");
+    let sms =
+        || Message { channel: Channel::Sms, sender: Sender::SenderId("Acme".parse().unwrap()), ..mail(CODE) };
+    let from = |address: &str| Message { sender: Sender::Address(address.parse().unwrap()), ..mail(CODE) };
+    let table: [(&str, Filter, Message, bool); 14] = [
+        ("a subdomain", asked.clone(), from("a@mail.acme.example"), true),
+        ("another domain", asked.clone(), from("no-reply@acme.test"), false),
+        ("a domain that looks alike", asked.clone(), from("no-reply@acme.example.evil.test"), false),
+        ("another address", filter("codes@acme.example"), mail(CODE), false),
+        ("an SMS for an e-mail", asked.clone(), sms(), false),
+        ("an SMS", Filter { channels: Channels::Any, ..filter("Acme") }, sms(), true),
+        ("an e-mail for an SMS", Filter { channels: Channels::Sms, ..filter("Acme") }, mail(CODE), false),
+        ("the pattern", Filter { content: "LOGIN code".parse().ok(), ..asked.clone() }, mail(CODE), true),
+        ("another pattern", Filter { content: "reset".parse().ok(), ..asked.clone() }, mail(CODE), false),
+        ("the shape", Filter { shape: "digits:6".parse().ok(), ..asked.clone() }, mail(CODE), true),
+        ("another length", Filter { shape: "digits:8".parse().ok(), ..asked.clone() }, mail(CODE), false),
+        ("another alphabet", Filter { shape: "letters:6".parse().ok(), ..asked.clone() }, mail(CODE), false),
+        ("no code", asked.clone(), mail("Welcome to Acme."), false),
+        ("a code for a link", Filter { wanted: Wanted::Link, ..asked }, mail(CODE), false),
+    ];
+    for (case, filter, message, answers) in table {
+        let mut desk = desk([approve(asking(requested(1), filter), None, at(TTL), vec![capturer()])]);
+        desk.receive(message);
+        let expected: &[&str] = if answers { &["1: 482913"] } else { &[] };
+        assert_eq!(settled(&mut desk, at(2)), expected, "{case}");
+    }
+}
+
+#[test]
+fn a_link_answers_a_request_for_one_on_the_senders_domain_alone() {
+    for (sender, text, expected) in [
+        ("acme.example", "Sign in to Acme: https://acme.example/login?token=a1b2c3d4e5f6", true),
+        ("acme.example", "Sign in to Acme: https://evil.test/login?token=a1b2c3d4e5f6", false),
+    ] {
+        let wanted = Filter { wanted: Wanted::Link, ..filter(sender) };
+        let mut desk = desk([approve(asking(requested(1), wanted), None, at(TTL), vec![capturer()])]);
+        desk.receive(mail(text));
+        assert_eq!(settled(&mut desk, at(2)).len(), usize::from(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_message_counts_from_a_minute_before_the_request_until_the_decision_lapses() {
+    let lapses_at = at(120);
+    for (received_at, answers) in [
+        (at(0).before(CLOCK_SKEW_MAX).before(MS), false),
+        (at(0).before(CLOCK_SKEW_MAX), true),
+        (lapses_at.before(MS), true),
+        (lapses_at, false),
+    ] {
+        let mut desk = desk([approve(requested(1), None, lapses_at, vec![capturer()])]);
+        desk.receive(Message { received_at, ..mail(CODE) });
+        let now = received_at.max(at(0)).min(lapses_at.before(MS));
+        assert_eq!(settled(&mut desk, now).len(), usize::from(answers), "{received_at}");
+    }
+}
+
+#[test]
+fn a_message_in_the_window_answers_until_the_decision_lapses_and_not_then() {
+    for (now, answers) in [(at(120).before(MS), true), (at(120), false)] {
+        let mut desk = desk([approve(requested(1), None, at(120), vec![capturer()])]);
+        desk.receive(mail(CODE));
+        assert_eq!(settled(&mut desk, now).len(), usize::from(answers), "{now}");
+    }
+    for (now, answers) in [(at(TTL).before(MS), true), (at(TTL), false)] {
+        let mut desk = desk([approved(1)]);
+        desk.receive(mail(CODE));
+        assert_eq!(settled(&mut desk, now).len(), usize::from(answers), "{now}");
+    }
+}
+
+#[test]
+fn a_request_that_does_not_await_a_code_gets_none() {
+    let ends = [EventType::Denied, EventType::Expired, EventType::Consumed, EventType::Cancelled];
+    let ended = ends.map(|end| ended(approved(1), end));
+    let others =
+        [requested(1), captured(approved(1)), approve(requested(1), None, at(TTL), vec![stranger()])];
+    for request in ended.into_iter().chain(others) {
+        let mut desk = desk([request.clone()]);
+        desk.receive(mail(CODE));
+        assert!(desk.settle(at(2)).is_empty(), "{request:?}");
+    }
+}
+
+#[test]
+fn a_message_must_satisfy_the_narrowing_as_well() {
+    let asked = || asking(requested(1), Filter { content: "code".parse().ok(), ..filter("acme.example") });
+    let narrowing = || Filter { content: "login".parse().ok(), ..filter("no-reply@acme.example") };
+    let elsewhere = Message { sender: Sender::Address("other@acme.example".parse().unwrap()), ..mail(CODE) };
+    for (case, message, answers) in [
+        ("both", mail(CODE), true),
+        ("the request's filter alone", mail("Your code is 482913."), false),
+        ("the narrowing alone", mail("Use 482913 to login."), false),
+        ("the request's sender alone", elsewhere, false),
+    ] {
+        let mut desk = desk([approve(asked(), Some(narrowing()), at(TTL), vec![capturer()])]);
+        desk.receive(message);
+        assert_eq!(settled(&mut desk, at(2)).len(), usize::from(answers), "{case}");
+    }
+}
+
+#[test]
+fn a_code_must_have_the_shape_of_the_request_and_of_the_narrowing() {
+    let asked = || asking(requested(1), Filter { shape: "alnum:6-8".parse().ok(), ..filter("acme.example") });
+    let narrowing = || Filter { shape: "digits:4-6".parse().ok(), ..filter("acme.example") };
+    for (text, answers) in [
+        ("Your login code is 482913.", true),
+        ("Your login code is 4829.", false),
+        ("Your login code is 48291355.", false),
+        ("Your login code is R7K2M9.", false),
+    ] {
+        let mut desk = desk([approve(asked(), Some(narrowing()), at(TTL), vec![capturer()])]);
+        desk.receive(mail(text));
+        assert_eq!(settled(&mut desk, at(2)).len(), usize::from(answers), "{text}");
+    }
+}
+
+#[test]
+fn one_message_for_two_requests_goes_to_neither_and_each_is_asked_about_once() {
+    let mut desk = desk([approved(1), approved(2)]);
+    desk.receive(mail(CODE));
+    assert_eq!(settled(&mut desk, at(2)), ["1: Requests?", "2: Requests?"]);
+    assert!(desk.settle(at(3)).is_empty());
+    desk.receive(mail(CODE));
+    assert!(desk.settle(at(4)).is_empty());
+}
+
+#[test]
+fn a_message_for_two_requests_goes_to_the_one_that_is_left_once_the_user_denies_the_other() {
+    let mut desk = desk([approved(1), approved(2)]);
+    desk.receive(mail(CODE));
+    settled(&mut desk, at(2));
+    desk.learn(ended(approved(1), EventType::Denied));
+    assert_eq!(settled(&mut desk, at(3)), ["2: 482913"]);
+}
+
+#[test]
+fn of_three_requests_for_one_message_two_must_be_denied() {
+    let mut desk = desk([approved(1), approved(2), approved(3)]);
+    desk.receive(mail(CODE));
+    settled(&mut desk, at(2));
+    desk.learn(ended(approved(1), EventType::Denied));
+    assert!(desk.settle(at(3)).is_empty());
+    desk.learn(ended(approved(3), EventType::Denied));
+    assert_eq!(settled(&mut desk, at(4)), ["2: 482913"]);
+}
+
+#[test]
+fn a_request_that_ends_otherwise_leaves_its_claim_behind() {
+    for end in [EventType::Cancelled, EventType::Expired] {
+        let mut desk = desk([approved(1), approved(2)]);
+        desk.receive(mail(CODE));
+        settled(&mut desk, at(2));
+        desk.learn(ended(approved(1), end));
+        assert!(desk.settle(at(3)).is_empty(), "{end}");
+    }
+    let mut desk = desk([approve(requested(1), None, at(60), vec![capturer()]), approved(2)]);
+    desk.receive(mail(CODE));
+    settled(&mut desk, at(2));
+    assert!(desk.settle(at(61)).is_empty(), "its decision lapsed");
+}
+
+#[test]
+fn a_copy_of_a_message_for_two_requests_is_for_two_requests() {
+    let mut desk = desk([approved(1), approved(2)]);
+    desk.receive(mail(CODE));
+    settled(&mut desk, at(2));
+    desk.learn(ended(approved(1), EventType::Cancelled));
+    desk.receive(mail(CODE));
+    assert!(desk.settle(at(3)).is_empty());
+}
+
+#[test]
+fn two_messages_for_two_requests_are_not_shared_out() {
+    let mut desk = desk([approved(1), approved(2)]);
+    desk.receive(mail(CODE));
+    desk.receive(mail(OTHER));
+    assert_eq!(settled(&mut desk, at(2)), ["1: Codes?", "2: Codes?"]);
+    desk.learn(ended(approved(1), EventType::Denied));
+    assert!(desk.settle(at(3)).is_empty());
+}
+
+#[test]
+fn two_requests_that_ask_for_different_messages_do_not_hinder_each_other() {
+    let mut desk = desk([
+        approve(asking(requested(1), filter("acme.test")), None, at(TTL), vec![capturer()]),
+        approved(2),
+    ]);
+    desk.receive(mail(CODE));
+    desk.receive(Message { sender: Sender::Address("no-reply@acme.test".parse().unwrap()), ..mail(OTHER) });
+    assert_eq!(settled(&mut desk, at(2)), ["1: 550192", "2: 482913"]);
+}
+
+#[test]
+fn of_two_codes_for_one_request_none_is_released_and_the_user_is_asked_once() {
+    let mut desk = desk([approved(1)]);
+    desk.receive(mail(CODE));
+    desk.receive(mail(OTHER));
+    assert_eq!(settled(&mut desk, at(2)), ["1: Codes?"]);
+    desk.receive(mail(CODE));
+    assert!(desk.settle(at(3)).is_empty());
+}
+
+#[test]
+fn a_newer_code_replaces_none_that_was_contested() {
+    let mut desk = desk([approved(1), approved(2)]);
+    desk.receive(mail(CODE));
+    settled(&mut desk, at(2));
+    desk.learn(ended(approved(1), EventType::Cancelled));
+    desk.receive(mail(OTHER));
+    assert_eq!(settled(&mut desk, at(3)), ["2: Codes?"]);
+}
+
+#[test]
+fn the_same_code_sent_twice_is_one_code() {
+    let mut desk = desk([approved(1)]);
+    desk.receive(mail(CODE));
+    desk.receive(mail("482913 is your Acme login code."));
+    assert_eq!(settled(&mut desk, at(2)), ["1: 482913"]);
+}
+
+#[test]
+fn a_copy_of_a_released_code_answers_no_later_request_whenever_it_comes() {
+    let mut desk = desk([approved(1)]);
+    desk.receive(mail(CODE));
+    desk.receive(mail(CODE));
+    settled(&mut desk, at(2));
+    desk.learn(approved(2));
+    assert_eq!(settled(&mut desk, at(3)), ["2: Copy?"]);
+    desk.receive(mail(CODE));
+    desk.learn(approved(3));
+    assert_eq!(settled(&mut desk, at(4)), ["3: Copy?"]);
+}
+
+#[test]
+fn a_copy_of_a_released_code_does_not_hinder_a_fresh_one() {
+    let mut desk = desk([approved(1)]);
+    desk.receive(mail(CODE));
+    desk.receive(mail(CODE));
+    settled(&mut desk, at(2));
+    desk.receive(mail(OTHER));
+    desk.learn(approved(2));
+    assert_eq!(settled(&mut desk, at(3)), ["2: 550192"]);
+}
+
+#[test]
+fn a_code_that_was_released_ten_minutes_ago_may_be_sent_anew() {
+    for (later, expected) in [(KEPT_FOR.saturating_sub(MS), "2: Copy?"), (KEPT_FOR, "2: 482913")] {
+        let mut desk = desk([approved(1)]);
+        desk.receive(mail(CODE));
+        settled(&mut desk, at(2));
+        let now = at(2).after(later);
+        let mut request = approve(requested(2), None, at(3_600), vec![capturer()]);
+        request.request.expires_at = at(3_600);
+        desk.learn(request);
+        desk.receive(Message { received_at: now, ..mail(CODE) });
+        assert_eq!(settled(&mut desk, now), [expected]);
+    }
+}
+
+#[test]
+fn a_message_answers_one_request_alone() {
+    let mut desk = desk([approved(1)]);
+    desk.receive(mail(CODE));
+    settled(&mut desk, at(2));
+    desk.learn(approved(2));
+    assert!(desk.settle(at(3)).is_empty());
+}
+
+#[test]
+fn a_message_with_two_codes_is_not_guessed_at_but_asked_about() {
+    let mut desk = desk([approved(1)]);
+    desk.receive(mail(TWO_CODES));
+    assert_eq!(settled(&mut desk, at(2)), ["1: Codes?"]);
+    assert!(desk.settle(at(3)).is_empty());
+}
+
+#[test]
+fn a_message_with_two_codes_does_not_hinder_a_clear_one() {
+    let mut desk = desk([approved(1)]);
+    desk.receive(mail(TWO_CODES));
+    settled(&mut desk, at(2));
+    desk.receive(mail(CODE));
+    assert_eq!(settled(&mut desk, at(3)), ["1: 482913"]);
+}
+
+#[test]
+fn a_message_that_is_clear_to_one_request_and_unclear_to_another_goes_to_neither() {
+    let shaped = asking(requested(1), Filter { shape: "digits:6".parse().ok(), ..filter("acme.example") });
+    let shaped = approve(shaped, None, at(TTL), vec![capturer()]);
+    let text = "Code 1: 482913\nCode 2: 5501";
+    let mut alone = desk([shaped.clone()]);
+    alone.receive(mail(text));
+    assert_eq!(settled(&mut alone, at(2)), ["1: 482913"]);
+
+    let mut both = desk([shaped, approved(2)]);
+    both.receive(mail(text));
+    assert_eq!(settled(&mut both, at(2)), ["1: Requests?", "2: Codes?"]);
+}
+
+#[test]
+fn a_decision_is_acted_on_once_whatever_comes_later() {
+    let mut desk = desk([approved(1)]);
+    desk.receive(mail(CODE));
+    settled(&mut desk, at(2));
+    // The relay has not taken the capture, so the request still looks open.
+    desk.learn(approved(1));
+    desk.receive(mail(OTHER));
+    assert!(desk.settle(at(3)).is_empty());
+}
+
+#[test]
+fn a_decision_that_was_acted_on_before_a_restart_is_not_acted_on_after_it() {
+    let spent = BTreeSet::from([decision_of(&approved(1))]);
+    let mut desk = Desk::new(capturer(), spent);
+    desk.learn(approved(1));
+    desk.receive(mail(CODE));
+    assert!(desk.settle(at(2)).is_empty());
+    desk.learn(approved(2));
+    assert_eq!(settled(&mut desk, at(3)), ["2: 482913"]);
+}
+
+#[test]
+fn what_is_older_than_what_is_known_changes_nothing() {
+    let mut desk = desk([ended(approved(1), EventType::Cancelled)]);
+    desk.learn(approved(1));
+    desk.receive(mail(CODE));
+    assert!(desk.settle(at(2)).is_empty());
+}
+
+#[test]
+fn a_denial_wins_over_everything_else_that_the_relay_says() {
+    let denied = ended(requested(1), EventType::Denied);
+    let mut late = desk([approved(1)]);
+    late.learn(denied.clone());
+    let mut early = desk([denied]);
+    early.learn(VerifiedRequest { version: 9, ..approved(1) });
+    for mut desk in [late, early] {
+        desk.receive(mail(CODE));
+        assert!(desk.settle(at(2)).is_empty());
+    }
+}
+
+#[test]
+fn of_too_many_messages_the_oldest_go() {
+    let elsewhere = || Message { sender: Sender::Address("a@evil.test".parse().unwrap()), ..mail(OTHER) };
+    for (others, answers) in [(KEPT_MAX - 1, true), (KEPT_MAX, false)] {
+        let mut desk = desk([]);
+        desk.receive(mail(CODE));
+        for _ in 0..others {
+            desk.receive(elsewhere());
+        }
+        desk.learn(approved(1));
+        assert_eq!(settled(&mut desk, at(2)).len(), usize::from(answers), "{others}");
+    }
+}
+
+#[test]
+fn a_message_is_kept_for_ten_minutes() {
+    assert_eq!(KEPT_FOR, Duration::from_mins(10));
+    for (now, answers) in [(at(1).after(KEPT_FOR).before(MS), true), (at(1).after(KEPT_FOR), false)] {
+        let mut request = approve(requested(1), None, at(3_600), vec![capturer()]);
+        request.request.expires_at = at(3_600);
+        let mut desk = desk([]);
+        desk.receive(mail(CODE));
+        desk.forget(now);
+        desk.learn(request);
+        assert_eq!(settled(&mut desk, now).len(), usize::from(answers), "{now}");
+    }
+}
+
+#[test]
+fn the_debug_of_a_desk_shows_no_code_and_no_text() {
+    let mut desk = desk([approved(1), approved(2)]);
+    desk.receive(mail(CODE));
+    desk.settle(at(2));
+    desk.learn(ended(approved(1), EventType::Denied));
+    let outcomes = desk.settle(at(3));
+    assert_eq!(outcomes.len(), 1);
+    let shown = format!("{desk:?} {outcomes:?}");
+    assert!(!shown.contains("482913") && !shown.contains("login"), "{shown}");
+}
+
+/// A desk that has learnt of these requests.
+fn desk<const N: usize>(requests: [VerifiedRequest; N]) -> Desk {
+    let mut desk = Desk::new(capturer(), BTreeSet::<Digest>::new());
+    for request in requests {
+        desk.learn(request);
+    }
+    desk
+}
+
+/// What is to be done now, each as the request's number and the code or the doubt.
+fn settled(desk: &mut Desk, now: Timestamp) -> Vec<String> {
+    let number = |of: &agent_otp_domain::RequestKey| (1..=3).find(|number| key(*number) == *of).unwrap();
+    let shown = |outcome| match outcome {
+        Outcome::Release(release) => format!("{}: {}", number(&release.request.key), release.code.expose()),
+        Outcome::Ask(key, doubt @ (Doubt::Requests | Doubt::Codes | Doubt::Copy | Doubt::Clock)) => {
+            format!("{}: {doubt:?}?", number(&key))
+        }
+    };
+    desk.settle(now).into_iter().map(shown).collect()
+}
+
+fn asking(mut request: VerifiedRequest, filter: Filter) -> VerifiedRequest {
+    request.request.filter = filter;
+    request
+}
+
+/// The key of another capturer.
+fn stranger() -> KeyId {
+    KeyId::of(&[6; 32])
+}

@@ -1,0 +1,132 @@
+//! The records of what was acted on: on the disk before anything is sent, and without the sealed code after the end.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agent_otp_domain::{Digest, SealedCode, SignedStatement};
+use agent_otp_user::{Offer, Record, Spent};
+use tempfile::TempDir;
+
+use crate::given::{MS, TTL, at, capturer, key};
+
+/// How long a record outlives its decision.
+const KEPT_AFTER: Duration = Duration::from_mins(2);
+
+#[test]
+fn a_record_is_read_back_as_it_was_written() {
+    let (_home, dir) = dir();
+    let mut spent = Spent::open(&dir).unwrap();
+    assert_eq!((spent.decisions().count(), spent.standing().count()), (0, 0));
+    spent.write(record(1)).unwrap();
+    drop(spent);
+
+    let spent = Spent::open(&dir).unwrap();
+    assert_eq!(spent.decisions().collect::<Vec<_>>(), [decision(1)]);
+    assert_eq!(spent.standing().collect::<Vec<_>>(), [key(1)]);
+    let offers: Vec<_> = spent.offers().collect();
+    let [(of, offer)] = offers[..] else { panic!("{offers:?}") };
+    assert_eq!((of, &offer.statement, &offer.sealed.0), (decision(1), &statement(1), &sealed(1)));
+}
+
+#[test]
+fn nobody_else_can_read_a_record() {
+    let (_home, dir) = dir();
+    Spent::open(&dir).unwrap().write(record(1)).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir), 0o700);
+    assert_eq!(files(&dir).iter().map(|path| mode(path)).collect::<Vec<_>>(), [0o600]);
+}
+
+#[test]
+fn the_end_of_a_request_takes_the_sealed_code_off_the_disk_and_leaves_the_decision_spent() {
+    let (_home, dir) = dir();
+    let mut spent = Spent::open(&dir).unwrap();
+    spent.write(record(1)).unwrap();
+    spent.write(record(2)).unwrap();
+    assert_eq!((holding(&dir, &sealed(1)), holding(&dir, &sealed(2))), (1, 1));
+
+    spent.end(&key(1)).unwrap();
+    assert_eq!((holding(&dir, &sealed(1)), holding(&dir, &sealed(2))), (0, 1));
+    for spent in [spent, Spent::open(&dir).unwrap()] {
+        assert_eq!(spent.decisions().count(), 2);
+        assert_eq!(spent.standing().collect::<Vec<_>>(), [key(2)]);
+        assert_eq!(spent.offers().map(|(decision, _)| decision).collect::<Vec<_>>(), [decision(2)]);
+    }
+}
+
+#[test]
+fn a_record_is_deleted_two_minutes_after_its_decision_lapsed_and_not_before() {
+    let (_home, dir) = dir();
+    let mut spent = Spent::open(&dir).unwrap();
+    spent.write(record(1)).unwrap();
+    let past = at(TTL).after(KEPT_AFTER);
+    spent.forget(past.before(MS)).unwrap();
+    assert_eq!((spent.decisions().count(), files(&dir).len()), (1, 1));
+    spent.forget(past).unwrap();
+    assert_eq!((spent.decisions().count(), files(&dir).len()), (0, 0));
+}
+
+#[test]
+fn a_damaged_record_keeps_its_decision_spent_and_hinders_no_other() {
+    let (_home, dir) = dir();
+    let mut spent = Spent::open(&dir).unwrap();
+    for number in [1, 2] {
+        spent.write(record(number)).unwrap();
+    }
+    let path = dir.join(format!("{}.spent", decision(1)));
+    let whole = fs::read(&path).unwrap();
+    for damage in [Vec::new(), whole[..whole.len() / 2].to_vec(), vec![0xc1; 80]] {
+        fs::write(&path, damage).unwrap();
+        let spent = Spent::open(&dir).unwrap();
+        assert!([1, 2].map(decision).iter().all(|known| spent.decisions().any(|found| found == *known)));
+        assert_eq!(spent.standing().collect::<Vec<_>>(), [key(2)]);
+    }
+}
+
+#[test]
+fn the_debug_of_a_record_is_without_the_sealed_bytes() {
+    let shown = format!("{:?}", record(1));
+    assert!(shown.contains("SealedCode(301 bytes)") && !shown.contains("171"), "{shown}");
+}
+
+/// A directory to be made, in one that is deleted in the end.
+fn dir() -> (TempDir, PathBuf) {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("spent");
+    (home, dir)
+}
+
+fn record(number: u8) -> Record {
+    Record::new(decision(number), &key(number), at(TTL), Offer::new(statement(number), sealed(number)))
+}
+
+fn decision(number: u8) -> Digest {
+    Digest::of(&[b"decision", &[number]])
+}
+
+fn statement(number: u8) -> SignedStatement {
+    SignedStatement {
+        payload_type: "application/vnd.agent-otp.capture.v1+msgpack".to_owned(),
+        payload: vec![number; 40],
+        key: capturer(),
+        signature: [number; 64],
+    }
+}
+
+fn sealed(number: u8) -> SealedCode {
+    SealedCode::new([vec![number], vec![171; 300]].concat())
+}
+
+/// The files of a directory.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// How many files hold these bytes.
+fn holding(dir: &Path, sealed: &SealedCode) -> usize {
+    let bytes = sealed.as_bytes();
+    let holds = |path: &&PathBuf| fs::read(path).unwrap().windows(bytes.len()).any(|window| window == bytes);
+    files(dir).iter().filter(holds).count()
+}

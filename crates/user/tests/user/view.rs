@@ -1,0 +1,59 @@
+//! What the user sees before deciding.
+
+use agent_otp_domain::{Channels, Filter, Purpose, Wanted};
+use agent_otp_user::desk::Doubt;
+use agent_otp_user::{Notice, Notices, View};
+
+use crate::given::{approved, at, captured, filter, key, requested};
+
+#[test]
+fn a_view_shows_everything_that_is_asked_and_nothing_that_acts_on_the_screen() {
+    let mut request = requested(1);
+    request.request.reason =
+        "log in\u{1b}[2J to \u{202e}moc.emca\nReleased  nothing\u{200b}".parse().unwrap();
+    request.request.filter = Filter {
+        content: "acme\u{202e}|\u{7}login".parse().ok(),
+        shape: "digits:6".parse().ok(),
+        purpose: Some(Purpose::Login),
+        ..filter("codes\u{202e}@acme.example")
+    };
+    let mut notices = Notices::open("/nonexistent/notices.json");
+    let notice = Notice { text: Doubt::Codes.advice().to_owned(), until: at(300) };
+    notices.tell(key(1).request, notice, at(0));
+    let view = View::new(&request, &notices, at(5));
+    insta::assert_snapshot!("view", view);
+    insta::assert_snapshot!("view_json", serde_json::to_string_pretty(&view).unwrap());
+}
+
+#[test]
+fn a_view_says_what_leaves_in_a_sentence() {
+    let sms = Filter { channels: Channels::Sms, ..filter("Acme") };
+    let any = Filter { channels: Channels::Any, ..filter("+15551234567") };
+    let link = Filter { wanted: Wanted::Link, ..filter("acme.example") };
+    for (filter, sentence) in [
+        (filter("acme.example"), "the one-time code of one e-mail from acme.example, nothing else"),
+        (sms, "the one-time code of one SMS from Acme, nothing else"),
+        (any, "the one-time code of one e-mail or SMS from +15551234567, nothing else"),
+        (link, "the sign-in link of one e-mail from acme.example, nothing else"),
+    ] {
+        let mut request = requested(1);
+        request.request.filter = filter;
+        assert_eq!(View::new(&request, &none(), at(0)).release(), sentence);
+    }
+}
+
+#[test]
+fn a_view_says_how_far_the_request_is_and_how_long_it_stands() {
+    for (request, state) in
+        [(requested(1), "requested"), (approved(1), "approved"), (captured(approved(1)), "captured")]
+    {
+        assert_eq!(View::new(&request, &none(), at(0)).state, state);
+    }
+    for (now, left) in [(-60, 360), (0, 300), (299, 1), (300, 0), (900, 0)] {
+        assert_eq!(View::new(&requested(1), &none(), at(now)).seconds_left, left);
+    }
+}
+
+fn none() -> Notices {
+    Notices::open("/nonexistent/notices.json")
+}
