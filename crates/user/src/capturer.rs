@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::desk::{Desk, Doubt, Outcome, Release};
+use crate::extract;
 use crate::message::Message;
 use crate::notices::{Notice, Notices};
 use crate::spent::{Offer, Record, Spent};
@@ -95,6 +96,7 @@ impl Capturer {
         let (sender, mut updates) = mpsc::channel(UPDATES_WAITING_MAX);
         let mut watching = JoinSet::new();
         watching.spawn(watch::watch(self.member.clone(), self.spent.standing().collect(), sender));
+        watching.spawn_blocking(extract::warm_up);
         let mut tidy = tokio::time::interval(TIDY_EVERY);
         loop {
             tokio::select! {

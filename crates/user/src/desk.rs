@@ -28,8 +28,8 @@ pub struct Desk {
     messages: VecDeque<Kept>,
     /// The decisions that were acted on: none is acted on twice.
     spent: BTreeSet<Digest>,
-    /// The codes that were released, and when: a copy of such a message may come late.
-    released: VecDeque<(Timestamp, Arc<Code>)>,
+    /// What was released lately: a copy of such a message may come late.
+    released: VecDeque<Released>,
     /// What the user was asked, so that it is asked once.
     asked: BTreeSet<(RequestKey, Doubt)>,
 }
@@ -41,6 +41,14 @@ struct Kept {
     fits: BTreeMap<RequestKey, Fit>,
     /// The requests that it fitted at the same time as another.
     contested: BTreeSet<RequestKey>,
+}
+
+/// A code that has left, and the message that it stood in.
+#[derive(Debug)]
+struct Released {
+    at: Timestamp,
+    code: Arc<Code>,
+    message: Option<Digest>,
 }
 
 /// What a message is to a request.
@@ -177,7 +185,7 @@ impl Desk {
     pub fn forget(&mut self, now: Timestamp) {
         self.messages.retain(|kept| now.since(kept.message.received_at) < KEPT_FOR);
         self.requests.retain(|_, request| now < request.request.expires_at.after(KEPT_FOR));
-        self.released.retain(|(at, _)| now.since(*at) < KEPT_FOR);
+        self.released.retain(|released| now.since(released.at) < KEPT_FOR);
         let requests = &self.requests;
         self.asked.retain(|(key, _)| requests.contains_key(key));
     }
@@ -215,7 +223,7 @@ impl Desk {
         let (mut is_free, mut is_unclear, mut is_copy) = (true, false, false);
         for (index, kept) in self.messages.iter().enumerate() {
             match kept.fits.get(key) {
-                Some(Fit::Code(code)) if self.was_released(code) => is_copy = true,
+                Some(Fit::Code(code)) if self.is_copy(&kept.message, code, key) => is_copy = true,
                 Some(Fit::Code(code)) => {
                     let (_, first) = *chosen.get_or_insert((index, code));
                     // The same code sent twice is one code.
@@ -237,8 +245,17 @@ impl Desk {
         }
     }
 
-    fn was_released(&self, code: &Code) -> bool {
-        self.released.iter().any(|(_, released)| released.expose() == code.expose())
+    /// Whether the message is one that was answered with already, delivered once more. A service that sends the same
+    /// code again, because it is asked again, sends another message after the new request was made.
+    fn is_copy(&self, message: &Message, code: &Code, key: &RequestKey) -> bool {
+        let came_before = self
+            .requests
+            .get(key)
+            .is_none_or(|request| message.received_at < request.request.heading.made_at);
+        self.released.iter().any(|released| {
+            let is_same = message.id.is_some() && message.id == released.message;
+            is_same || (came_before && released.code.expose() == code.expose())
+        })
     }
 
     /// Whether no other request lays claim to the message. Only the user settles such a case, by denying the others:
@@ -255,7 +272,7 @@ impl Desk {
         let mut kept = self.messages.remove(index)?;
         let Some(Fit::Code(code)) = kept.fits.remove(key) else { return None };
         let code = Arc::new(code);
-        self.released.push_back((now, code.clone()));
+        self.released.push_back(Released { at: now, code: code.clone(), message: kept.message.id });
         self.spent.insert(decision);
         Some(Release { request, decision, code, evidence: kept.message.evidence() })
     }

@@ -56,6 +56,11 @@ pub fn code(text: &Text, shape: Option<&CodeShape>, domain: Option<&str>) -> Ext
     readings.reduce(agree).unwrap_or(Extraction::None)
 }
 
+/// Compiles the tables now, which takes a quarter of a second, so that the first message need not wait for it.
+pub(crate) fn warm_up() {
+    drop(code(&Text::plain("Your code is: 000000"), None, None));
+}
+
 /// What two readings of one message, its text and its HTML, say together.
 fn agree(one: Extraction, other: Extraction) -> Extraction {
     match (one, other) {

@@ -80,6 +80,7 @@ impl Intake {
             check: SenderCheck::Unverified,
             source,
             received_at,
+            id: mail.id,
             text: mail.text,
         };
         self.messages.try_send(message).map_err(|_| Refused::Busy)

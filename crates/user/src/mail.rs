@@ -11,6 +11,7 @@ mod style;
 
 use std::fmt;
 
+use agent_otp_domain::Digest;
 use mail_parser::{HeaderName, MessageParser};
 use zeroize::Zeroizing;
 
@@ -23,6 +24,8 @@ pub const MAIL_BYTES_MAX: usize = 25 * 1024 * 1024;
 pub struct Mail {
     /// The one address of the one `From` header, its domain in lower case; never the display name.
     pub from: String,
+    /// SHA-256 of its Message-ID, if it has one.
+    pub id: Option<Digest>,
     /// What a person would read.
     pub text: Text,
 }
@@ -65,7 +68,8 @@ pub fn read(raw: &[u8]) -> Result<Mail, MailError> {
         message.header(HeaderName::Subject).and_then(|subject| subject.as_text()).unwrap_or_default();
     let subject = Zeroizing::new(subject.to_owned());
     let (readings, links) = parts::readings(&message)?;
-    Ok(Mail { from, text: Text::mail(subject, readings, links) })
+    let id = message.message_id().map(|id| Digest::of(&[id.as_bytes()]));
+    Ok(Mail { from, id, text: Text::mail(subject, readings, links) })
 }
 
 #[cfg(test)]

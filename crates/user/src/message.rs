@@ -1,6 +1,6 @@
 //! A message that reached the user, as far as it matters: who sent it, when it came, and what it says.
 
-use agent_otp_domain::{Channel, Sender, Timestamp};
+use agent_otp_domain::{Channel, Digest, Sender, Timestamp};
 use agent_otp_trust::{Evidence, SenderCheck};
 
 use crate::extract::Text;
@@ -18,6 +18,8 @@ pub struct Message {
     pub source: &'static str,
     /// When it was received, by this machine's clock.
     pub received_at: Timestamp,
+    /// What names it among all messages, as SHA-256: an e-mail's Message-ID (RFC 5322 §3.6.4), if it has one.
+    pub id: Option<Digest>,
     /// What it says.
     pub text: Text,
 }

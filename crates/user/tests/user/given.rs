@@ -122,6 +122,7 @@ pub(crate) fn mail(text: &str) -> Message {
         check: SenderCheck::Unverified,
         source: "smtp",
         received_at: at(1),
+        id: None,
         text: Text::plain(text),
     }
 }
