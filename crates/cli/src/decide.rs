@@ -52,9 +52,9 @@ pub(crate) async fn deny(place: &Place, id: &str) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn parse(id: &str) -> anyhow::Result<RequestId> {
-    id.trim()
-        .parse()
-        .context("`agent-otp pending` shows the ids of open requests, `agent-otp audit list` of all")
+    id.trim().parse().map_err(|error: agent_otp_domain::IdError| {
+        anyhow::anyhow!("{error}; `agent-otp pending` lists open requests, `agent-otp audit list` all")
+    })
 }
 
 fn view(place: &Place, request: &VerifiedRequest) -> View {

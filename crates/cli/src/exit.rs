@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use agent_otp_agent::{AgentError, WaitError};
+use agent_otp_domain::visible;
 use agent_otp_jetstream::message::RefusalCode;
 use agent_otp_jetstream::{CallError, ConnectError, VerifyError};
 use agent_otp_user::ApproverError;
@@ -20,7 +21,9 @@ const OTHER: u8 = 1;
 
 /// Prints the chain of causes and gives the exit code that belongs to it.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    print::say(&format!("agent-otp: {}", chain(error)));
+    // It may quote what was typed, or what a relay said: nothing of that acts on the screen.
+    let lines: Vec<String> = chain(error).lines().map(visible).collect();
+    print::say(&format!("agent-otp: {}", lines.join("\n")));
     ExitCode::from(code(error))
 }
 

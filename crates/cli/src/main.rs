@@ -16,6 +16,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Verb};
 use crate::place::Place;
@@ -24,9 +25,7 @@ use crate::place::Place;
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("AGENT_OTP_LOG").unwrap_or_else(|_| "warn".into()),
-        )
+        .with_env_filter(log_filter())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
@@ -39,6 +38,12 @@ async fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => exit::report(&error),
     }
+}
+
+/// What is logged, by `$AGENT_OTP_LOG`. The NATS client would log what it receives at `debug`, sealed codes too.
+fn log_filter() -> EnvFilter {
+    let asked = std::env::var("AGENT_OTP_LOG").unwrap_or_else(|_| "warn".to_owned());
+    EnvFilter::new(format!("{asked},async_nats=warn"))
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {

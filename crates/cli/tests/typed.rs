@@ -1,0 +1,51 @@
+//! What a person reads who asks for help, or types something wrong. Nothing has to run for it.
+
+use std::process::Command;
+
+#[test]
+fn help_says_what_can_be_typed() {
+    insta::assert_snapshot!("help", typed(&["--help"]));
+    insta::assert_snapshot!("help_of_up", typed(&["up", "--help"]));
+    insta::assert_snapshot!("help_of_request", typed(&["request", "--help"]));
+}
+
+#[test]
+fn an_error_says_what_was_expected_and_what_to_type_next() {
+    let request = ["request", "--agent", "shopper", "--reason", "Sign in"];
+    let with = |more: &[&'static str]| [&request[..], more].concat();
+    let table = [
+        with(&["--from", "mail.github.com"]),
+        with(&["--from", "co.uk"]),
+        with(&["--from", "GitHub"]),
+        with(&["--from", "github.com", "--channel", "fax"]),
+        with(&["--from", "github.com", "--matching", "("]),
+        with(&["--from", "github.com", "--shape", "digits:99"]),
+        with(&["--from", "github.com", "--wanted", "link", "--shape", "digits:6"]),
+        with(&["--from", "github.com", "--ttl", "2h"]),
+        with(&["--from", "github.com", "--purpose", "fun"]),
+        with(&["--from", "github.com"]),
+        vec!["pending"],
+        vec!["approve", "nonsense"],
+        vec!["approve", "019a0000-0000-7000-8000-000000000000"],
+        vec!["audit", "list"],
+        vec!["up", "--nats-server", "/nowhere/nats-server"],
+    ];
+    let told: Vec<String> =
+        table.iter().map(|words| format!("$ agent-otp {}\n{}", words.join(" "), typed(words))).collect();
+    insta::assert_snapshot!("errors", told.join("\n"));
+}
+
+/// Everything that the program prints, and its exit code.
+fn typed(words: &[&str]) -> String {
+    let nowhere = tempfile::tempdir().unwrap();
+    let data = nowhere.path().join("data");
+    let output = Command::new(env!("CARGO_BIN_EXE_agent-otp"))
+        .args(words)
+        .env("AGENT_OTP_DATA", &data)
+        .env_remove("AGENT_OTP_NATS_SERVER")
+        .output()
+        .unwrap();
+    let told = [output.stdout, output.stderr].concat();
+    let told = String::from_utf8(told).unwrap().replace(&data.display().to_string(), "DATA");
+    format!("{told}-> {}\n", output.status.code().unwrap())
+}
