@@ -1,1 +1,30 @@
-//! The harness of the stories.
+//! The harness of the stories: the real programs, a real broker, real mail, and waits that have a bound.
+
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a story that cannot go on should stop"
+)]
+
+mod asked;
+mod by_hand;
+mod mail;
+mod place;
+mod process;
+mod programs;
+mod search;
+mod up;
+mod wait;
+mod wire;
+
+pub use asked::Asked;
+pub use by_hand::Shopper;
+pub use place::{Place, Run, is_alive, strings};
+pub use process::{Ended, Process};
+pub use programs::{cargo, root};
+pub use search::{Needle, files_below, search};
+pub use up::Up;
+pub use wait::{eventually, within};
+pub use wire::{Watch, Wire};

@@ -73,11 +73,11 @@ pub fn relay() -> Grants {
     }
 }
 
-/// Whoever makes the streams: keep this key offline on a server.
+/// Whoever makes the streams, and looks at the relays with `nats micro`: keep this key offline on a server.
 #[must_use]
 pub fn provision() -> Grants {
     Grants {
-        publish: vec!["$JS.API.>".to_owned()],
+        publish: vec!["$JS.API.>".to_owned(), "$SRV.>".to_owned()],
         subscribe: vec![format!("{}.>", Who::Operator("provision").inbox())],
         respond: false,
     }

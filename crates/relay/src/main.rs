@@ -1,5 +1,6 @@
 //! The relay as a program of its own, for servers.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use agent_otp_jetstream::provision::{Settings, VaultStorage, provision};
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+use tracing_subscriber::EnvFilter;
 
 /// Carries, orders and forgets one-time codes. It can read none of them.
 #[derive(Debug, Parser)]
@@ -68,13 +70,18 @@ impl Broker {
     }
 }
 
+/// What is logged, by `$AGENT_OTP_LOG`. The NATS client would log what it receives at `debug`, sealed codes too.
+fn log_filter() -> EnvFilter {
+    let asked = std::env::var("AGENT_OTP_LOG").unwrap_or_else(|_| "info".to_owned());
+    EnvFilter::new(format!("{asked},async_nats=warn"))
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
-        )
+        .with_env_filter(log_filter())
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     match Cli::parse().verb {
         Verb::Provision(broker) => {

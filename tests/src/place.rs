@@ -1,0 +1,238 @@
+//! A data directory of its own, and what a person types about it.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::asked::Asked;
+use crate::process::{Ended, Process, kill};
+use crate::programs;
+use crate::up::Up;
+
+/// A data directory, and beside it what the programs print.
+#[derive(Debug)]
+pub struct Place {
+    root: TempDir,
+    started: Cell<u32>,
+    log: Option<&'static str>,
+}
+
+/// `run.json`.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Where the broker listens.
+    pub nats_url: String,
+    /// Whose relay it is.
+    pub owner: String,
+    /// Where mail is taken.
+    pub smtp: String,
+    /// The file with each NATS user's seed.
+    pub creds: BTreeMap<String, PathBuf>,
+    /// The process of `up`.
+    pub pid: u32,
+    /// The broker's process.
+    pub nats_pid: u32,
+    /// Where the broker keeps its streams.
+    pub nats_store: PathBuf,
+}
+
+impl Place {
+    /// A data directory that is not there yet.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "each one is another directory")]
+    pub fn new() -> Self {
+        Self { root: tempfile::tempdir().unwrap(), started: Cell::default(), log: None }
+    }
+
+    /// The same, where every program logs all that it can.
+    #[must_use]
+    pub fn traced() -> Self {
+        let mut place = Self::new();
+        place.log = Some("trace");
+        place
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn dir(&self) -> PathBuf {
+        self.root.path().join("data")
+    }
+
+    /// The directory with everything that the programs have printed, and the data directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Starts one of our programs.
+    pub fn spawn(&self, name: &str, arguments: &[&str]) -> Process {
+        let count = self.started.get();
+        self.started.set(count.saturating_add(1));
+        let mut command = Command::new(programs::program(name));
+        command.args(arguments);
+        for variable in ["AGENT_OTP_DATA", "AGENT_OTP_LOG", "AGENT_OTP_NATS_SERVER"] {
+            command.env_remove(variable);
+        }
+        if let Some(log) = self.log {
+            command.env("AGENT_OTP_LOG", log);
+        }
+        Process::spawn(command, &self.root.path().join(format!("{count:03}-{name}")))
+    }
+
+    /// Types `agent-otp --data DIR …`, and waits for its end.
+    pub async fn agent_otp(&self, arguments: &[&str]) -> Ended {
+        self.start(arguments).ended().await
+    }
+
+    /// Types `agent-otp --data DIR …`.
+    pub fn start(&self, arguments: &[&str]) -> Process {
+        let dir = self.dir();
+        let data = ["--data", dir.to_str().unwrap()];
+        self.spawn("agent-otp", &[&data, arguments].concat())
+    }
+
+    /// Types `up` with these options and the nats-server of the tests; unverified mail is taken only if they say so.
+    pub fn start_up(&self, options: &[&str]) -> Process {
+        let nats_server = programs::nats_server().to_str().unwrap();
+        self.start(&[&["up", "--nats-server", nats_server], options].concat())
+    }
+
+    /// Brings everything up, with mail taken without proof of its sender.
+    pub async fn up(&self) -> Up {
+        self.up_with(&["--accept-unverified-mail"]).await
+    }
+
+    /// Brings everything up with these options.
+    pub async fn up_with(&self, options: &[&str]) -> Up {
+        Up::ready(self, self.start_up(options)).await
+    }
+
+    /// Asks as the agent `shopper` for a code from github.com, unless `options` say otherwise, and returns when it
+    /// stands.
+    pub async fn request(&self, options: &[&str]) -> Asked {
+        Asked::standing(self.start_request(options)).await
+    }
+
+    /// Types the same, and returns at once.
+    pub fn start_request(&self, options: &[&str]) -> Process {
+        let mut arguments = vec!["request"];
+        for (option, value) in
+            [("--agent", "shopper"), ("--from", "github.com"), ("--reason", "Sign in to GitHub")]
+        {
+            if !options.contains(&option) {
+                arguments.extend([option, value]);
+            }
+        }
+        self.start(&[&arguments, options].concat())
+    }
+
+    /// Types `approve`.
+    pub async fn approve(&self, id: &str) -> Ended {
+        self.agent_otp(&["approve", id]).await.well()
+    }
+
+    /// Types `deny`.
+    pub async fn deny(&self, id: &str) -> Ended {
+        self.agent_otp(&["deny", id]).await.well()
+    }
+
+    /// What `pending --json` lists.
+    pub async fn pending(&self) -> Vec<Value> {
+        let Value::Array(pending) = self.agent_otp(&["pending", "--json"]).await.well().json() else {
+            panic!("an array")
+        };
+        pending
+    }
+
+    /// What `pending --json` says about one request, if it is open.
+    pub async fn pending_one(&self, id: &str) -> Option<Value> {
+        self.pending().await.into_iter().find(|request| request.get("id").is_some_and(|found| found == id))
+    }
+
+    /// What `audit events --json` prints.
+    pub async fn events(&self) -> Vec<Value> {
+        let printed = self.agent_otp(&["audit", "events", "--json"]).await.well().stdout;
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The types of one request's events, in their order, each with a version one higher than the last.
+    pub async fn history(&self, id: &str) -> Vec<String> {
+        let events = self.events().await;
+        let mine: Vec<&Value> = events.iter().filter(|event| event["request"] == id).collect();
+        for (version, event) in (1..).zip(&mine) {
+            assert_eq!((&event["version"], &event["verification"]), (&version.into(), &"verified".into()));
+        }
+        mine.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What runs here, as `run.json` says.
+    #[must_use]
+    pub fn run(&self) -> Run {
+        self.try_run().expect("run.json is there while `up` runs")
+    }
+
+    pub(crate) fn try_run(&self) -> Option<Run> {
+        let run: Value = serde_json::from_slice(&fs::read(self.dir().join("run.json")).ok()?).ok()?;
+        let text = |field: &str| run.get(field)?.as_str().map(str::to_owned);
+        let pid = |field: &str| run.get(field)?.as_u64()?.try_into().ok();
+        let creds = run.get("creds")?.as_object()?.iter();
+        Some(Run {
+            nats_url: text("nats_url")?,
+            owner: text("owner")?,
+            smtp: text("smtp")?,
+            creds: creds
+                .map(|(name, path)| Some((name.clone(), path.as_str()?.into())))
+                .collect::<Option<_>>()?,
+            pid: pid("pid")?,
+            nats_pid: pid("nats_pid")?,
+            nats_store: text("nats_store")?.into(),
+        })
+    }
+}
+
+impl Run {
+    /// Kills the broker as a crash would.
+    pub fn kill_broker(&self) {
+        kill(self.nats_pid, Signal::KILL);
+    }
+
+    /// Whether the broker's process is there; a dead one that nobody has waited for is not.
+    #[must_use]
+    pub fn has_broker(&self) -> bool {
+        is_alive(self.nats_pid)
+    }
+}
+
+impl Drop for Place {
+    /// A story that broke off after it had killed `up` would leave the broker behind.
+    fn drop(&mut self) {
+        let Some(run) = self.try_run() else { return };
+        if command_line(run.nats_pid).contains(&*self.root.path().to_string_lossy()) {
+            kill(run.nats_pid, Signal::KILL);
+        }
+    }
+}
+
+/// Texts, to be compared with a history.
+#[must_use]
+pub fn strings<const N: usize>(texts: [&str; N]) -> Vec<String> {
+    texts.map(str::to_owned).to_vec()
+}
+
+/// Whether a process runs.
+#[must_use]
+pub fn is_alive(pid: u32) -> bool {
+    !command_line(pid).is_empty()
+}
+
+/// What a process was started with; empty if it has ended.
+fn command_line(pid: u32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,49 @@
+//! Where it is not clear whose code it is, or which, nobody gets it and the user is asked.
+
+use agent_otp_tests::{Place, eventually, strings};
+
+const FROM: &str = "noreply@github.com";
+
+#[tokio::test]
+async fn a_mail_that_fits_two_requests_goes_to_neither_until_one_is_denied() {
+    let place = Place::new();
+    let _up = place.up().await;
+    let (mut first, mut second) = (place.request(&[]).await, place.request(&[]).await);
+    for id in [&first.id, &second.id] {
+        place.approve(id).await;
+    }
+    place.mail(FROM, "Your GitHub verification code is 482913.").await;
+    for id in [&first.id, &second.id] {
+        let notice = notice(&place, id).await;
+        assert!(notice.contains("deny the other"), "{notice}");
+        assert_eq!(place.history(id).await, strings(["requested", "approved"]));
+    }
+    place.deny(&first.id).await;
+    assert_eq!(first.ended().await.code, Some(10));
+    assert_eq!(second.ended().await.well().stdout, "482913\n");
+}
+
+#[tokio::test]
+async fn two_codes_in_one_mail_are_no_code() {
+    let place = Place::new();
+    let _up = place.up().await;
+    let asked = place.request(&[]).await;
+    place.approve(&asked.id).await;
+    place.mail(FROM, "Your verification code is 482913.\r\n\r\nYour verification code is 550127.").await;
+    let notice = notice(&place, &asked.id).await;
+    assert!(notice.contains("more than one code fits"), "{notice}");
+    assert_eq!(place.history(&asked.id).await, strings(["requested", "approved"]));
+    let shown = place.agent_otp(&["pending"]).await.well().stdout;
+    assert!(shown.contains(&format!("Notice    {notice}")), "{shown}");
+    for secret in ["482913", "550127"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+async fn notice(place: &Place, id: &str) -> String {
+    eventually("a notice", async || {
+        let pending = place.pending_one(id).await.expect("the request is open");
+        pending["notice"].as_str().map(str::to_owned)
+    })
+    .await
+}

@@ -1,0 +1,21 @@
+//! Whole stories: real programs on a real broker, from what a person types to what stands in the log.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a story that cannot go on should stop"
+)]
+
+mod ambiguity;
+mod broker;
+mod email;
+mod ends;
+mod input;
+mod layout;
+mod permissions;
+mod race;
+mod relays;
+mod secrecy;
+mod up;

@@ -1,0 +1,97 @@
+//! Where the code, the message's words and the sealed bytes are not: anywhere.
+
+use std::fs;
+
+use agent_otp_domain::EventType;
+use agent_otp_tests::{Needle, Place, eventually, files_below, search, strings, within};
+use futures_util::StreamExt as _;
+use rustix::process::Signal;
+
+/// Unlike anything that happens to stand in a file, unlike six digits.
+const CODE: &str = "QX7ZK94W";
+const TEXT: &str =
+    "Dear Philippa, your verification code is QX7ZK94W\r\n\r\nNever tell it to a brachiosaurus.\r\n";
+const LIFE: [&str; 4] = ["requested", "approved", "captured", "consumed"];
+
+#[tokio::test]
+async fn neither_code_nor_text_nor_sealed_bytes_outlive_a_life() {
+    let place = Place::traced();
+    let up = place.up().await;
+    let mut watch = place.watch().await;
+    let dashboard = place.wire("dashboard").await;
+    let mut live = dashboard.client.subscribe("otp.v1.event.>").await.unwrap();
+    let secrets = ["QX7ZK94W", "Philippa", "brachiosaurus"].map(Needle::text);
+
+    let mut asked = place.request(&["--shape", "alnum:8"]).await;
+    asked.signal(Signal::STOP);
+    place.approve(&asked.id).await;
+    place.mail("Shop <noreply@github.com>", TEXT).await;
+    let captured = watch.until(&asked.id, EventType::Captured).await;
+    let sealed = place.in_vault(&captured).await.expect("the sealed code is in the vault");
+    let sealed = [Needle::bytes("the sealed code", sealed.as_bytes())];
+    the_search_finds_what_is_planted(&place, &secrets);
+    // The code is captured, and nobody has it yet: only the sealed bytes stand in a file, the capturer's record.
+    assert_eq!(search(place.root(), &secrets), []);
+    let record = search(place.root(), &sealed);
+    assert_eq!(record.len(), 1, "{record:?}");
+    assert!(record[0].0.starts_with(place.dir().join("members/capturer-local/spent")), "{record:?}");
+
+    asked.signal(Signal::CONT);
+    let ended = asked.ended().await.well();
+    assert_eq!(ended.stdout, format!("{CODE}\n"));
+    // What the agent printed is the one place where the code belongs.
+    fs::remove_file(&asked.stdout).unwrap();
+    assert_eq!(place.history(&asked.id).await, strings(LIFE));
+    eventually("the vault to be empty", async || place.in_vault(&captured).await.is_none().then_some(()))
+        .await;
+    gone(&place, &sealed).await;
+    assert_eq!(search(place.root(), &secrets), []);
+    for _ in LIFE {
+        let event = within("an event", live.next()).await.unwrap();
+        let headers = format!("{:?}", event.headers);
+        for needle in secrets.iter().chain(&sealed) {
+            assert_eq!(needle.in_bytes(&event.payload), None, "{}", event.subject);
+            assert_eq!(needle.in_bytes(headers.as_bytes()), None, "{headers}");
+        }
+    }
+    // The trail's rows as they are read, besides the file that they stand in.
+    let trail = place.agent_otp(&["audit", "events", "--json"]).await.well().stdout;
+    assert_eq!(secrets.iter().find_map(|needle| needle.in_bytes(trail.as_bytes())), None);
+
+    up.stop().await.well();
+    assert_eq!(search(place.root(), &secrets), []);
+    assert_eq!(search(place.root(), &sealed), []);
+    the_logs_were_read(&place);
+}
+
+/// Waits until nobody holds these any more, and says who does meanwhile.
+async fn gone(place: &Place, needles: &[Needle]) {
+    eventually("the sealed bytes to be gone", async || {
+        let found = search(place.root(), needles);
+        if !found.is_empty() {
+            eprintln!("{found:?}");
+        }
+        found.is_empty().then_some(())
+    })
+    .await;
+}
+
+/// A search that finds nothing proves nothing, unless it finds what is there.
+fn the_search_finds_what_is_planted(place: &Place, secrets: &[Needle]) {
+    let planted = place.dir().join("nats").join("store").join("planted");
+    fs::write(&planted, format!("\0\u{1}{TEXT}")).unwrap();
+    let found = search(place.root(), secrets);
+    fs::remove_file(&planted).unwrap();
+    assert_eq!(found.iter().filter(|(path, _, _)| *path == planted).count(), secrets.len(), "{found:?}");
+}
+
+/// The logs that were searched held what logs hold.
+fn the_logs_were_read(place: &Place) {
+    let logs = files_below(place.root())
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "stderr"));
+    let logged: String = logs.map(|path| fs::read_to_string(path).unwrap()).collect();
+    for said in ["agent_otp_relay", "appended", "agent_otp_user", "captured", "agent_otp_agent", "consumed"] {
+        assert!(logged.contains(said), "{said}");
+    }
+}

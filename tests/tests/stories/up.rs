@@ -1,0 +1,211 @@
+//! `up` itself: alone on its data, orderly in its end, and whole again after a crash.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use agent_otp_tests::{Place, eventually, is_alive, strings};
+use rustix::process::Signal;
+
+#[tokio::test]
+async fn a_second_up_on_the_same_data_is_refused() {
+    let place = Place::new();
+    let up = place.up().await;
+    let second = place.start_up(&[]).ended().await;
+    assert_eq!(second.code, Some(1));
+    let said = format!("another `agent-otp up` (pid {}) runs on {}", up.pid(), place.dir().display());
+    assert!(second.stderr.contains(&said), "{second:?}");
+    assert!(second.stderr.contains("stop it first, or name another directory with --data"), "{second:?}");
+    assert!(place.pending().await.is_empty(), "the first one goes on");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let place = Place::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for option in ["--smtp-port", "--nats-port"] {
+        let ended = place.start_up(&[option, &port]).ended().await;
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.stderr.contains(&port), "{ended:?}");
+        assert!(ended.stderr.contains("another port"), "{ended:?}");
+        assert!(!place.dir().join("run.json").exists());
+    }
+    let asked = format!("127.0.0.1:{port}");
+    drop(taken);
+    let _up = place.up_with(&["--smtp-port", &port]).await;
+    assert_eq!(place.run().smtp, asked);
+}
+
+#[tokio::test]
+async fn ports_are_kept_from_one_start_to_the_next() {
+    let place = Place::new();
+    place.up().await.stop().await.well();
+    let up = place.up().await;
+    let first = place.run();
+    up.stop().await.well();
+    let _up = place.up().await;
+    let second = place.run();
+    assert_eq!((first.nats_url, first.smtp), (second.nats_url, second.smtp));
+    assert_eq!(first.owner, second.owner);
+}
+
+#[tokio::test]
+async fn a_signal_leaves_nothing_running() {
+    let place = Place::new();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut up = place.up().await;
+        let run = place.run();
+        assert!(run.has_broker());
+        up.signal(signal);
+        up.ended().await.well();
+        assert!(!run.has_broker());
+        assert!(!place.dir().join("run.json").exists());
+    }
+}
+
+#[tokio::test]
+async fn after_a_crash_the_next_up_stops_the_orphan_and_goes_on() {
+    let place = Place::new();
+    let up = place.up().await;
+    let mut asked = place.request(&[]).await;
+    let crashed = place.run();
+    up.crash().await;
+    assert!(crashed.has_broker(), "the broker is an orphan");
+
+    let up = place.up().await;
+    let said = up.said();
+    let orphan =
+        format!("stopped the nats-server (pid {}) that an `up` before left behind", crashed.nats_pid);
+    assert!(said.contains(&orphan), "{said}");
+    assert!(!crashed.has_broker());
+    // The agent's program has waited all the time.
+    place.approve(&asked.id).await;
+    place.mail("noreply@github.com", "Your GitHub verification code is 482913.").await;
+    assert_eq!(asked.ended().await.well().stdout, "482913\n");
+    assert_eq!(place.history(&asked.id).await, strings(["requested", "approved", "captured", "consumed"]));
+}
+
+#[tokio::test]
+async fn a_signal_during_the_start_leaves_nothing_running() {
+    let place = Place::new();
+    let mut starting = place.start_up(&[]);
+    let started = place.dir().join("nats").join("broker.json");
+    eventually("the broker to start", async || started.exists().then_some(())).await;
+    let broker: serde_json::Value =
+        eventually("the broker's record", async || serde_json::from_slice(&fs::read(&started).ok()?).ok())
+            .await;
+    starting.signal(Signal::TERM);
+    starting.ended().await.well();
+    let pid = broker["pid"].as_u64().unwrap().try_into().unwrap();
+    eventually("the broker to be gone", async || (!is_alive(pid)).then_some(())).await;
+    assert!(!place.dir().join("run.json").exists());
+    let _up = place.up().await;
+}
+
+#[tokio::test]
+async fn a_damaged_data_directory_is_named_with_the_next_step() {
+    let place = Place::new();
+    let up = place.up().await;
+    place.request(&["--ttl", "1s"]).await.ended().await;
+    up.stop().await.well();
+    let table: [(&str, Damage, &str); 13] = [
+        ("", Damage::Open, "type chmod 700"),
+        ("owner/identity.key", Damage::Open, "type chmod 600"),
+        ("owner/identity.key", Damage::Garbage, "restore it"),
+        ("owner/rosters/0000000001.roster", Damage::Garbage, "restore "),
+        ("members/agent-shopper/identity.key", Damage::Open, "type chmod 600"),
+        ("members/agent-shopper/identity.key", Damage::Garbage, "restore it, or enrol anew"),
+        ("members/approver-local/pin.json", Damage::Garbage, "restore it, or enrol anew"),
+        ("members/capturer-local/pin.json", Damage::Open, "type chmod 600"),
+        ("members/capturer-local/nats.nk", Damage::Garbage, "nats.nk"),
+        ("operator/relay.nk", Damage::Open, "chmod 600"),
+        ("audit.db", Damage::Garbage, "belongs to another program: choose another path"),
+        ("nats/nats-server.conf", Damage::Directory, "cannot write the broker's files into"),
+        ("lock", Damage::Directory, "cannot write"),
+    ];
+    for (path, damage, said) in table {
+        let path = place.dir().join(path);
+        let mend = damage.done_to(&path);
+        let ended = place.start_up(&[]).ended().await;
+        mend();
+        assert_eq!(ended.code, Some(1), "{}: {ended:?}", path.display());
+        assert!(ended.stderr.contains(said), "{}: {ended:?}", path.display());
+        assert!(
+            ended.stderr.contains(path.file_name().unwrap().to_str().unwrap()) || damage == Damage::Directory,
+            "{ended:?}"
+        );
+        assert!(!place.dir().join("run.json").exists());
+    }
+    let _up = place.up().await;
+    assert_eq!(place.events().await.len(), 2, "mended, it goes on");
+}
+
+#[tokio::test]
+async fn a_file_in_place_of_the_data_directory_is_named() {
+    let place = Place::new();
+    fs::write(place.dir(), "something else").unwrap();
+    for verb in [vec!["up"], vec!["pending"], vec!["audit", "list"]] {
+        let ended = place.agent_otp(&verb).await;
+        assert_ne!(ended.code, Some(0));
+        assert!(ended.stderr.contains(place.dir().to_str().unwrap()), "{ended:?}");
+    }
+    let ended = place.start_up(&[]).ended().await;
+    assert!(ended.stderr.contains("cannot be used; name another with --data"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_run_json_is_named_and_the_next_up_replaces_it() {
+    let place = Place::new();
+    let up = place.up().await;
+    let path = place.dir().join("run.json");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, whole.get(..40).unwrap()).unwrap();
+    let ended = place.agent_otp(&["pending"]).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("run.json is damaged; restart `agent-otp up`"), "{ended:?}");
+    up.stop().await.well();
+    fs::write(&path, "{").unwrap();
+    let _up = place.up().await;
+    assert!(place.pending().await.is_empty());
+}
+
+/// What may happen to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Damage {
+    /// Others may read it.
+    Open,
+    /// It holds something else.
+    Garbage,
+    /// A directory stands in its place.
+    Directory,
+}
+
+impl Damage {
+    /// Does it, and returns how it is undone.
+    fn done_to(self, path: &Path) -> Box<dyn FnOnce()> {
+        let mode = fs::metadata(path).unwrap().permissions();
+        let path = path.to_owned();
+        match self {
+            Self::Open => {
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode.mode() | 0o044)).unwrap();
+                Box::new(move || fs::set_permissions(&path, mode).unwrap())
+            }
+            Self::Garbage => {
+                let whole = fs::read(&path).unwrap();
+                fs::write(&path, "not what you think, and long enough to be read as something\n").unwrap();
+                Box::new(move || fs::write(&path, whole).unwrap())
+            }
+            Self::Directory => {
+                let whole = fs::read(&path).unwrap();
+                fs::remove_file(&path).unwrap();
+                fs::create_dir(&path).unwrap();
+                Box::new(move || {
+                    fs::remove_dir(&path).unwrap();
+                    fs::write(&path, whole).unwrap();
+                })
+            }
+        }
+    }
+}
