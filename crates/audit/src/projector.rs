@@ -24,6 +24,8 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 const UNASKED: Duration = Duration::from_secs(30);
 /// When it is read once more after a hint: on a cluster, the replica that answered may have been behind.
 const AFTER_HINT: Duration = Duration::from_secs(1);
+/// How long the last read may take, when it is told to stop.
+const LAST_READ: Duration = Duration::from_secs(2);
 
 /// Keeps an audit trail up to date. Any number of them may write the same file.
 pub struct Projector {
@@ -82,13 +84,19 @@ impl Projector {
         Ok(Self { connection, replay: Replay::new(broker.clone()), broker, rosters, behind: false })
     }
 
-    /// Follows the log until `stop` is cancelled. It ends on no error: it logs it, and tries again after a second.
+    /// Follows the log until `stop` is cancelled, and reads it to its end once more then. It ends on no error: it logs
+    /// it, and tries again after a second.
     pub async fn run(mut self, stop: CancellationToken) {
         let (broker, news) = (self.broker.clone(), Notify::new());
         tokio::select! {
             () = stop.cancelled() => {}
             () = listen(&broker, &news) => {}
             () = self.follow(&news) => {}
+        }
+        match timeout(LAST_READ, self.catch_up()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => warn!(%error, "the trail may lack the log's last events until the next start"),
+            Err(_) => warn!("the trail may lack the log's last events until the next start"),
         }
     }
 

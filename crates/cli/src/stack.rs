@@ -47,6 +47,8 @@ pub(crate) struct Stack {
     broker: Option<Broker>,
     parties: JoinSet<anyhow::Result<()>>,
     stop: CancellationToken,
+    /// The trail ends last, so that it holds everything.
+    stop_trail: CancellationToken,
     pub(crate) run: Run,
     pub(crate) is_first: bool,
     _hold: Hold,
@@ -93,6 +95,7 @@ impl Stack {
             broker: Some(broker),
             parties: JoinSet::new(),
             stop: CancellationToken::new(),
+            stop_trail: CancellationToken::new(),
             run,
             is_first,
             _hold: hold,
@@ -154,7 +157,7 @@ impl Stack {
         let auditor =
             Member::connect(&login, Role::Auditor, local.clone(), pin.owner_key.clone(), pin.roster).await?;
         let projector = Projector::open(&place.audit(), auditor.bus, pin.owner_key).await?;
-        let stop = self.stop.clone();
+        let stop = self.stop_trail.clone();
         self.parties.spawn(async move {
             projector.run(stop).await;
             Ok(())
@@ -229,8 +232,11 @@ impl Stack {
     /// Stops everything: parties first, so that what is under way is still stored; then the broker.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.stop.cancel();
-        let ended =
-            tokio::time::timeout(STOP_WITHIN, async { while self.parties.join_next().await.is_some() {} });
+        let ended = tokio::time::timeout(STOP_WITHIN, async {
+            while self.parties.len() > 1 && self.parties.join_next().await.is_some() {}
+            self.stop_trail.cancel();
+            while self.parties.join_next().await.is_some() {}
+        });
         if ended.await.is_err() {
             warn!("a party does not end, and is ended");
             self.parties.shutdown().await;

@@ -20,7 +20,7 @@ fn the_relay_is_built_without_anything_that_could_open_a_code() {
 fn domain_and_trust_lean_on_no_runtime_no_network_and_no_database() {
     for package in ["agent-otp-domain", "agent-otp-trust"] {
         let closure = closure(package);
-        for absent in ["tokio", "async-nats", "sqlx", "sqlx-core", "agent-otp-jetstream"] {
+        for absent in ["getrandom", "tokio", "async-nats", "sqlx", "sqlx-core", "agent-otp-jetstream"] {
             assert!(!closure.contains(absent), "{package}: {absent}");
         }
     }
