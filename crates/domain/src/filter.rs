@@ -6,6 +6,7 @@ use std::str::FromStr;
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
+use crate::text::as_text;
 use crate::{CodeShape, Sender, SenderPattern};
 
 /// How a message reached the user.
@@ -159,19 +160,7 @@ fn plain(report: &str) -> &str {
     line.strip_prefix("error: ").unwrap_or(line)
 }
 
-impl TryFrom<String> for ContentPattern {
-    type Error = FilterError;
-
-    fn try_from(text: String) -> Result<Self, FilterError> {
-        text.parse()
-    }
-}
-
-impl From<ContentPattern> for String {
-    fn from(pattern: ContentPattern) -> Self {
-        pattern.0.as_str().to_owned()
-    }
-}
+as_text!(ContentPattern, FilterError);
 
 impl PartialEq for ContentPattern {
     fn eq(&self, other: &Self) -> bool {

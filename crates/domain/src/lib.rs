@@ -13,6 +13,7 @@ mod secret;
 mod sender;
 mod shape;
 mod statement;
+mod text;
 mod time;
 
 pub use command::Command;

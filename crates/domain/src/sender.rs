@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::FilterError;
+use crate::text::as_text;
 
 /// Who sent a message, as its source says.
 #[derive(Clone, PartialEq, Eq)]
@@ -128,25 +129,6 @@ fn is_domain(text: &str) -> bool {
     text.len() <= 253 && text.contains('.') && text.split('.').all(is_label)
 }
 
-/// Makes serde's way in and out of a text type its `FromStr` and `Display`.
-macro_rules! as_text {
-    ($name:ident) => {
-        impl TryFrom<String> for $name {
-            type Error = FilterError;
-
-            fn try_from(text: String) -> Result<Self, FilterError> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.to_string()
-            }
-        }
-    };
-}
-
 /// A domain that one party registers, such as `github.com`: neither a public suffix nor below another registration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -186,7 +168,7 @@ impl fmt::Display for RegistrableDomain {
     }
 }
 
-as_text!(RegistrableDomain);
+as_text!(RegistrableDomain, FilterError);
 
 /// An e-mail address, compared without regard to the case of ASCII letters.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,7 +205,7 @@ impl fmt::Debug for Address {
     }
 }
 
-as_text!(Address);
+as_text!(Address, FilterError);
 
 /// A telephone number as the network gives it: `+` and 7 to 15 digits (E.164), or a short code of 3 to 8 digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -252,7 +234,7 @@ impl fmt::Display for Number {
     }
 }
 
-as_text!(Number);
+as_text!(Number, FilterError);
 
 /// The alphanumeric sender of an SMS: at most 11 characters with a letter among them (3GPP TS 23.040 §9.1.2.5).
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -292,7 +274,7 @@ impl fmt::Display for SenderId {
     }
 }
 
-as_text!(SenderId);
+as_text!(SenderId, FilterError);
 
 #[cfg(test)]
 mod tests {
