@@ -13,6 +13,8 @@ use tracing::{info, warn};
 
 /// How often the roster is renewed; it is valid for four times as long.
 const RENEW_EVERY: Duration = Duration::from_hours(6);
+/// How often it looks whether that time has come.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// How long a failed renewal waits.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 const SUFFIX: &str = "roster";
@@ -89,37 +91,42 @@ impl Owner {
         ready: impl FnOnce(),
     ) -> Result<(), OwnerError> {
         let mut ready = Some(ready);
-        self.renew()?;
+        let mut renewed_at = self.renew()?;
+        let mut is_published = false;
         loop {
-            let wait = match self.publish(bus).await {
-                Ok(()) => {
-                    if let Some(ready) = ready.take() {
-                        ready();
+            // By the clock and not by a long sleep: a machine that was suspended wakes with an old roster.
+            if clock::now().since(renewed_at) >= RENEW_EVERY {
+                renewed_at = self.renew()?;
+                is_published = false;
+            }
+            if !is_published {
+                match self.publish(bus).await {
+                    Ok(()) => {
+                        is_published = true;
+                        if let Some(ready) = ready.take() {
+                            ready();
+                        }
                     }
-                    RENEW_EVERY
+                    Err(OwnerError::Call(error)) => {
+                        warn!(%error, "the relay does not have the roster yet; it is tried again");
+                    }
+                    Err(error) => return Err(error),
                 }
-                Err(OwnerError::Call(error)) => {
-                    warn!(%error, "the roster is not renewed; it is tried again");
-                    AGAIN_AFTER
-                }
-                Err(error) => return Err(error),
-            };
+            }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(wait) => {}
-            }
-            if wait == RENEW_EVERY {
-                self.renew()?;
+                () = tokio::time::sleep(if is_published { LOOK_EVERY } else { AGAIN_AFTER }) => {}
             }
         }
     }
 
     /// Signs the next number of the roster: the same members, valid for another day.
-    fn renew(&self) -> Result<(), OwnerError> {
+    fn renew(&self) -> Result<Timestamp, OwnerError> {
         let (signed, latest) = self.latest()?;
-        let reference = self.keep(&latest.renewed(signed.digest(), clock::now()))?;
+        let now = clock::now();
+        let reference = self.keep(&latest.renewed(signed.digest(), now))?;
         info!(number = reference.number, "roster renewed");
-        Ok(())
+        Ok(now)
     }
 
     /// Hands the relay every roster that it does not have.
