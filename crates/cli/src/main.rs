@@ -47,17 +47,14 @@ fn log_filter() -> EnvFilter {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    if let Verb::Demo(demo) = cli.verb {
-        return demo::run(demo).await;
-    }
-    let place = Place::at(cli.data)?;
+    let place = || Place::at(cli.data);
     match cli.verb {
-        Verb::Up(options) => up::run(&place, options).await,
-        Verb::Request(asked) => request::run(&place, asked).await,
-        Verb::Pending { json } => decide::pending(&place, json).await,
-        Verb::Approve { id } => decide::approve(&place, &id).await,
-        Verb::Deny { id } => decide::deny(&place, &id).await,
-        Verb::Audit { verb } => audit::run(&place, verb).await,
-        Verb::Demo(demo) => demo::run(demo).await,
+        Verb::Up(options) => up::run(&place()?, options).await,
+        Verb::Demo(options) => demo::run(options).await,
+        Verb::Request(asked) => request::run(&place()?, asked).await,
+        Verb::Pending { json } => decide::pending(&place()?, json).await,
+        Verb::Approve { id } => decide::approve(&place()?, &id).await,
+        Verb::Deny { id } => decide::deny(&place()?, &id).await,
+        Verb::Audit { verb } => audit::run(&place()?, verb).await,
     }
 }

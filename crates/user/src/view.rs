@@ -94,7 +94,8 @@ impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Request   {}  ({})", self.id, self.state)?;
         writeln!(f, "Agent     {}  (key {})", self.agent, self.key)?;
-        writeln!(f, "It says   “{}”", self.reason)?;
+        // The agent's words end where the last quotation mark stands, and not where the agent puts one.
+        writeln!(f, "It says   “{}”", self.reason.replace(['“', '”'], "\""))?;
         writeln!(f, "Sender    {}", self.sender)?;
         writeln!(f, "Released  {}", self.release())?;
         writeln!(f, "Purpose   {}", self.purpose.as_deref().unwrap_or("not stated"))?;

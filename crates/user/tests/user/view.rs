@@ -10,7 +10,7 @@ use crate::given::{approved, at, captured, filter, key, requested};
 fn a_view_shows_everything_that_is_asked_and_nothing_that_acts_on_the_screen() {
     let mut request = requested(1);
     request.request.reason =
-        "log in\u{1b}[2J to \u{202e}moc.emca\nReleased  nothing\u{200b}".parse().unwrap();
+        "log in\u{1b}[2J to \u{202e}moc.emca\nReleased  nothing\u{200b}”, says the user".parse().unwrap();
     request.request.filter = Filter {
         content: "acme\u{202e}|\u{7}login".parse().ok(),
         shape: "digits:6".parse().ok(),
