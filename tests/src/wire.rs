@@ -8,8 +8,10 @@ use agent_otp_jetstream::{Bus, Connection, Feed, Login, Replay, StoredEvent, Vau
 use agent_otp_keyring::Home;
 use agent_otp_user::Approver;
 use async_nats::{Client, ConnectOptions};
+use rustix::process::Signal;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use crate::asked::Asked;
 use crate::place::Place;
 use crate::wait::within;
 
@@ -80,6 +82,18 @@ impl Place {
     pub async fn in_vault(&self, captured: &Recorded) -> Option<SealedCode> {
         let vault = Vault::new(self.connection("relay").await);
         vault.read(&captured.key(), &sealed(captured)).await.unwrap()
+    }
+
+    /// A request whose code is in the vault and stays there: its agent is held up until it is told to go on.
+    pub async fn captured(&self, options: &[&str], from: &str, text: &str) -> (Asked, Recorded, SealedCode) {
+        let mut watch = self.watch().await;
+        let asked = self.request(options).await;
+        asked.signal(Signal::STOP);
+        self.approve(&asked.id).await;
+        self.mail(from, text).await;
+        let captured = watch.until(&asked.id, EventType::Captured).await;
+        let sealed = self.in_vault(&captured).await.expect("the sealed code is in the vault");
+        (asked, captured, sealed)
     }
 
     /// A bare connection, which also tells what the broker refuses.

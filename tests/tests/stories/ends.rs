@@ -39,14 +39,7 @@ async fn a_denied_request_ends_with_ten_and_no_code() {
 async fn a_denial_after_the_capture_erases_the_code() {
     let place = Place::new();
     let _up = place.up().await;
-    let mut watch = place.watch().await;
-    let mut asked = place.request(&[]).await;
-    // The agent is held up, so that the code stays where it is.
-    asked.signal(Signal::STOP);
-    place.approve(&asked.id).await;
-    place.mail(FROM, TEXT).await;
-    let captured = watch.until(&asked.id, EventType::Captured).await;
-    let sealed = place.in_vault(&captured).await.expect("the sealed code is in the vault");
+    let (mut asked, captured, sealed) = place.captured(&[], FROM, TEXT).await;
     let sealed = [Needle::bytes("the sealed code", sealed.as_bytes())];
     assert_eq!(search(&place.dir(), &sealed).len(), 1, "the capturer could offer it again");
 

@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use agent_otp_domain::EventType;
 use agent_otp_tests::{Needle, Place, eventually, files_below, search, strings, within};
 use futures_util::StreamExt as _;
 use rustix::process::Signal;
@@ -17,17 +16,12 @@ const LIFE: [&str; 4] = ["requested", "approved", "captured", "consumed"];
 async fn neither_code_nor_text_nor_sealed_bytes_outlive_a_life() {
     let place = Place::traced();
     let up = place.up().await;
-    let mut watch = place.watch().await;
     let dashboard = place.wire("dashboard").await;
     let mut live = dashboard.client.subscribe("otp.v1.event.>").await.unwrap();
     let secrets = ["QX7ZK94W", "Philippa", "brachiosaurus"].map(Needle::text);
 
-    let mut asked = place.request(&["--shape", "alnum:8"]).await;
-    asked.signal(Signal::STOP);
-    place.approve(&asked.id).await;
-    place.mail("Shop <noreply@github.com>", TEXT).await;
-    let captured = watch.until(&asked.id, EventType::Captured).await;
-    let sealed = place.in_vault(&captured).await.expect("the sealed code is in the vault");
+    let (mut asked, captured, sealed) =
+        place.captured(&["--shape", "alnum:8"], "Shop <noreply@github.com>", TEXT).await;
     let sealed = [Needle::bytes("the sealed code", sealed.as_bytes())];
     the_search_finds_what_is_planted(&place, &secrets);
     // The code is captured, and nobody has it yet: only the sealed bytes stand in a file, the capturer's record.
