@@ -100,7 +100,9 @@ impl Stack {
             is_first,
             _hold: hold,
         };
-        let started = stack.start_parties(roster, smtp, options.unverified).await;
+        // Every source of messages, and nothing else, stands in this list.
+        let sources: Vec<Box<dyn Source>> = vec![Box::new(smtp)];
+        let started = stack.start_parties(roster, sources, options.unverified).await;
         match started.and_then(|()| stack.place.say_running(&stack.run)) {
             Ok(()) => Ok(stack),
             Err(error) => {
@@ -113,7 +115,7 @@ impl Stack {
     async fn start_parties(
         &mut self,
         owner: agent_otp_user::Owner,
-        smtp: Smtp,
+        sources: Vec<Box<dyn Source>>,
         unverified: Unverified,
     ) -> anyhow::Result<()> {
         let url = self.run.nats_url.clone();
@@ -150,8 +152,13 @@ impl Stack {
             capturer.run(messages, stop).await;
             Ok(())
         });
-        let stop = self.stop.clone();
-        self.parties.spawn(async move { Ok(Box::new(smtp).run(intake, stop).await?) });
+        for source in sources {
+            let (name, running) = (source.name(), source.run(intake.clone(), self.stop.clone()));
+            self.parties.spawn(async move {
+                running.await.with_context(|| format!("the source {name} has stopped"))
+            });
+        }
+        drop(intake);
 
         let (login, pin) = (user(Role::Auditor)?, home(Role::Auditor).pin()?);
         let auditor =
