@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use agent_otp_jetstream::provision::{Settings, VaultStorage, provision};
 use agent_otp_jetstream::{Connection, Login, Who};
@@ -10,7 +11,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
 /// Carries, orders and forgets one-time codes. It can read none of them.
@@ -77,13 +78,24 @@ fn log_filter() -> EnvFilter {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(log_filter())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    match Cli::parse().verb {
+    match run(Cli::parse().verb).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Neither `Debug` nor a backtrace: whoever reads it runs a server, and has no source before them.
+            error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(verb: Verb) -> anyhow::Result<()> {
+    match verb {
         Verb::Provision(broker) => {
             let connection = broker.connect("provision").await?;
             let done = provision(&connection, broker.settings()).await?;

@@ -28,10 +28,14 @@ enum Verb {
     },
 }
 
-fn main() -> Result<ExitCode> {
-    match Arguments::parse().verb {
+fn main() -> ExitCode {
+    let done = match Arguments::parse().verb {
         Verb::Test { passed_on } => test(&passed_on),
-    }
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 fn test(passed_on: &[String]) -> Result<ExitCode> {
