@@ -50,6 +50,8 @@ pub enum Progress {
     Approved,
     /// The code is sealed and there.
     Captured,
+    /// The broker is gone at the moment.
+    Disconnected,
     /// The relay does not answer at the moment.
     Unreachable,
 }
@@ -151,11 +153,15 @@ impl Pending {
     ///
     /// As [`Pending::wait`].
     pub async fn wait_telling(mut self, mut tell: impl FnMut(Progress)) -> Result<Code, WaitError> {
-        let mut connects = self.agent.member.bus.connection().connects();
+        let mut is_up = self.agent.member.bus.connection().is_up();
         let mut told = None;
         loop {
             let verified = self.look().await?;
-            let progress = verified.as_ref().map_or(Progress::Unreachable, Progress::of);
+            let progress = match &verified {
+                Some(verified) => Progress::of(verified),
+                None if *is_up.borrow_and_update() => Progress::Unreachable,
+                None => Progress::Disconnected,
+            };
             if let Some(verified) = &verified {
                 self.is_over(verified)?;
             }
@@ -164,7 +170,7 @@ impl Pending {
                 told = Some(progress);
             }
             if let Some(verified) = &verified
-                && let Some(code) = self.claim(verified).await?
+                && let Some(code) = self.while_up(self.claim(verified)).await.transpose()?.flatten()
             {
                 return Ok(code);
             }
@@ -172,7 +178,7 @@ impl Pending {
                 return Err(self.silent_end(progress));
             }
             let again = match progress {
-                Progress::Captured | Progress::Unreachable => CLAIM_AGAIN,
+                Progress::Captured | Progress::Disconnected | Progress::Unreachable => CLAIM_AGAIN,
                 Progress::Requested | Progress::Approved => {
                     let left = self.request.expires_at.after(EXPIRY_GRACE).since(clock::now());
                     ASK_AGAIN.min(left)
@@ -180,7 +186,7 @@ impl Pending {
             };
             tokio::select! {
                 hint = self.feed.next() => if hint.is_none() { return Err(WaitError::Unavailable) },
-                changed = connects.changed() => if changed.is_err() { return Err(WaitError::Unavailable) },
+                changed = is_up.changed() => if changed.is_err() { return Err(WaitError::Unavailable) },
                 () = tokio::time::sleep(again) => {}
             }
         }
@@ -188,7 +194,10 @@ impl Pending {
 
     /// The request as its statements prove it; none if the relay does not answer at the moment.
     async fn look(&self) -> Result<Option<VerifiedRequest>, WaitError> {
-        let verified = match self.agent.member.verifier.request(&self.key).await {
+        let Some(verified) = self.while_up(self.agent.member.verifier.request(&self.key)).await else {
+            return Ok(None);
+        };
+        let verified = match verified {
             Ok(verified) => verified,
             Err(error) if passes(&error) => {
                 debug!(%error, "not known at the moment");
@@ -201,6 +210,16 @@ impl Pending {
             Some(verified) if verified.digest == self.digest => Ok(Some(verified)),
             Some(_) => Err(untrusted("the relay serves another request under this id")),
             None => Err(untrusted("the relay has lost the request that it had accepted")),
+        }
+    }
+
+    /// What comes of work that needs the broker; none if the broker is gone. It may be begun again: the relay's answer
+    /// would not arrive, and asking twice is harmless.
+    async fn while_up<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut is_up = self.agent.member.bus.connection().is_up();
+        tokio::select! {
+            done = work => Some(done),
+            _ = is_up.wait_for(|is_up| !is_up) => None,
         }
     }
 
@@ -219,7 +238,7 @@ impl Pending {
 
     fn silent_end(&self, progress: Progress) -> WaitError {
         match progress {
-            Progress::Unreachable => WaitError::Unavailable,
+            Progress::Disconnected | Progress::Unreachable => WaitError::Unavailable,
             Progress::Requested | Progress::Approved | Progress::Captured => {
                 WaitError::Expired { expires_at: self.request.expires_at }
             }
@@ -307,13 +326,13 @@ impl Canceller {
     }
 }
 
-/// Whether it passes by itself: the relay or its store does not answer, or the roster is still to be renewed.
+/// Whether it passes by itself: the relay or its store does not answer, or the roster is not in its time.
 fn passes(error: &VerifyError) -> bool {
     matches!(
         error,
         VerifyError::Call(
             CallError::Unreachable(_) | CallError::Refused { code: RefusalCode::Unavailable, .. }
-        ) | VerifyError::Roster(RosterError::Stale { .. })
+        ) | VerifyError::Roster(RosterError::Stale { .. } | RosterError::Ahead(_))
     )
 }
 

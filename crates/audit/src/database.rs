@@ -11,8 +11,10 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 /// `aotp`, in `PRAGMA application_id`.
 const APPLICATION: i64 = 0x616f_7470;
-/// The version of `schema.sql`, in `PRAGMA user_version`.
-const SCHEMA: i64 = 1;
+/// The version of the schema, in `PRAGMA user_version`.
+const SCHEMA: i64 = 2;
+/// What makes the first version out of an empty file, and each further one out of the one before.
+const STEPS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 /// How long a process waits for another one's transaction.
 const BUSY: Duration = Duration::from_secs(10);
 /// What SQLite says of a file that is no database (`SQLITE_NOTADB`).
@@ -62,12 +64,15 @@ pub enum OpenError {
 /// What a file is, by its header.
 enum Identity {
     Empty,
+    /// Written by an earlier version of this program: so many steps of the schema were taken.
+    Older(usize),
     Ours,
     Newer(i64),
     Foreign,
 }
 
-/// Opens the file for writing, and makes it, readable by nobody else, if it is not there.
+/// Opens the file for writing, and makes it, readable by nobody else, if it is not there. One of an earlier version is
+/// brought up to this one.
 pub(crate) async fn open(path: &Path) -> Result<SqliteConnection, OpenError> {
     OpenOptions::new()
         .append(true)
@@ -79,14 +84,15 @@ pub(crate) async fn open(path: &Path) -> Result<SqliteConnection, OpenError> {
     let mut connection = options(path).connect().await.map_err(failed)?;
     // Nothing is set before it is known whose file this is. The lock makes sure that only one process fills it.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    match identity(&mut transaction).await.map_err(failed)? {
-        Identity::Empty => {
-            let schema = sqlx::raw_sql(include_str!("schema.sql"));
-            schema.execute(&mut *transaction).await.map_err(failed)?;
-        }
-        Identity::Ours => {}
+    let taken = match identity(&mut transaction).await.map_err(failed)? {
+        Identity::Empty => 0,
+        Identity::Older(taken) => taken,
+        Identity::Ours => STEPS.len(),
         Identity::Newer(found) => return Err(OpenError::Newer { path: path.to_owned(), found }),
         Identity::Foreign => return Err(OpenError::Foreign { path: path.to_owned() }),
+    };
+    for step in STEPS.into_iter().skip(taken) {
+        sqlx::raw_sql(step).execute(&mut *transaction).await.map_err(failed)?;
     }
     transaction.commit().await.map_err(failed)?;
     sqlx::raw_sql("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
@@ -96,15 +102,20 @@ pub(crate) async fn open(path: &Path) -> Result<SqliteConnection, OpenError> {
     Ok(connection)
 }
 
-/// Opens the file for reading alone.
+/// Opens the file for reading alone, after it was brought up to this version.
 pub(crate) async fn open_read_only(path: &Path) -> Result<SqliteConnection, OpenError> {
     if !path.exists() {
         return Err(OpenError::Missing { path: path.to_owned() });
     }
     let failed = |source| refused(path, source);
-    let mut connection = options(path).read_only(true).connect().await.map_err(failed)?;
+    let reader = options(path).read_only(true);
+    let mut connection = reader.clone().connect().await.map_err(failed)?;
     match identity(&mut connection).await.map_err(failed)? {
         Identity::Ours => Ok(connection),
+        Identity::Older(_) => {
+            open(path).await?.close().await.map_err(failed)?;
+            reader.connect().await.map_err(failed)
+        }
         Identity::Empty => Err(OpenError::Missing { path: path.to_owned() }),
         Identity::Newer(found) => Err(OpenError::Newer { path: path.to_owned(), found }),
         Identity::Foreign => Err(OpenError::Foreign { path: path.to_owned() }),
@@ -124,7 +135,8 @@ async fn identity(connection: &mut SqliteConnection) -> Result<Identity, sqlx::E
     .await?;
     Ok(match (application, schema) {
         (APPLICATION, SCHEMA) => Identity::Ours,
-        (APPLICATION, newer) => Identity::Newer(newer),
+        (APPLICATION, SCHEMA..) => Identity::Newer(schema),
+        (APPLICATION, 1..SCHEMA) => Identity::Older(usize::try_from(schema).unwrap_or_default()),
         (0, 0) if tables == 0 => Identity::Empty,
         _ => Identity::Foreign,
     })

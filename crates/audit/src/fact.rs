@@ -1,9 +1,8 @@
 //! One message of the log as the projections take it: decoded as far as it can be, and not yet believed.
 
 use agent_otp_domain::codec::{self, DecodeError};
-use agent_otp_domain::{Digest, Event, Recorded};
+use agent_otp_domain::{Digest, Recorded};
 use agent_otp_jetstream::StoredEvent;
-use agent_otp_trust::{Cancel, Capture, Consume, Decision, Heading, Request, Statement as _};
 
 /// A message of the log.
 #[derive(Debug)]
@@ -23,16 +22,6 @@ pub(crate) enum Reading {
     Misplaced(Recorded),
     /// No event.
     Unreadable(DecodeError),
-}
-
-/// What a statement says, whoever signed it.
-#[derive(Debug)]
-pub(crate) enum Said {
-    Request(Request),
-    Decision(Decision),
-    Capture(Capture),
-    Consume(Consume),
-    Cancel(Cancel),
 }
 
 impl Fact {
@@ -62,32 +51,6 @@ fn stands_where_it_says(subject: &str, recorded: &Recorded) -> bool {
 /// The hash of a leaf of the log's Merkle tree (RFC 6962 section 2.1).
 pub(crate) fn leaf_hash(body: &[u8]) -> Digest {
     Digest::of(&[&[0], body])
-}
-
-impl Said {
-    /// Reads the statement of an event; none if it has none, or one that is no such statement.
-    pub(crate) fn by(event: &Event) -> Option<Self> {
-        match event {
-            Event::Requested { statement, .. } => codec::decode(&statement.payload).ok().map(Self::Request),
-            Event::Approved { statement, .. } | Event::Denied { statement } => {
-                codec::decode(&statement.payload).ok().map(Self::Decision)
-            }
-            Event::Captured { statement, .. } => codec::decode(&statement.payload).ok().map(Self::Capture),
-            Event::Consumed { statement, .. } => codec::decode(&statement.payload).ok().map(Self::Consume),
-            Event::Cancelled { statement } => codec::decode(&statement.payload).ok().map(Self::Cancel),
-            Event::Expired => None,
-        }
-    }
-
-    pub(crate) fn heading(&self) -> &Heading {
-        match self {
-            Self::Request(request) => request.heading(),
-            Self::Decision(decision) => decision.heading(),
-            Self::Capture(capture) => capture.heading(),
-            Self::Consume(consume) => consume.heading(),
-            Self::Cancel(cancel) => cancel.heading(),
-        }
-    }
 }
 
 #[cfg(test)]

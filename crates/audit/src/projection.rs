@@ -63,11 +63,3 @@ pub(crate) async fn project<P: Projection>(
 pub(crate) async fn position(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT min(position) FROM checkpoint").fetch_one(connection).await
 }
-
-/// Forgets the rows of all projections, so that they are made again from the log.
-pub(crate) async fn forget(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql("DELETE FROM events; DELETE FROM requests; UPDATE checkpoint SET position = 0;")
-        .execute(connection)
-        .await?;
-    Ok(())
-}

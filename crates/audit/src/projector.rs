@@ -16,10 +16,10 @@ use crate::database::{self, OpenError};
 use crate::fact::{Fact, leaf_hash};
 use crate::projection::{self, AuditTrail, Batch, CurrentState};
 use crate::rosters::Rosters;
-use crate::{alarm, data};
+use crate::{alarm, continuity, data};
 
 /// How long a failed piece of work waits.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How often the log is read without a hint.
 const UNASKED: Duration = Duration::from_secs(30);
 /// When it is read once more after a hint: on a cluster, the replica that answered may have been behind.
@@ -29,10 +29,10 @@ const LAST_READ: Duration = Duration::from_secs(2);
 
 /// Keeps an audit trail up to date. Any number of them may write the same file.
 pub struct Projector {
-    connection: SqliteConnection,
+    pub(crate) connection: SqliteConnection,
     broker: Connection,
     replay: Replay,
-    rosters: Rosters,
+    pub(crate) rosters: Rosters,
     /// Whether the log ended too early when it was last read.
     behind: bool,
 }
@@ -54,11 +54,11 @@ pub enum ProjectError {
     },
     /// The log was replaced or changed.
     #[error(
-        "event {position} of the log is not the one that was read: keep this audit trail as evidence, and start \
-         another one"
+        "event {position} of the log is not the one that was read: `agent-otp audit rebuild` begins a new audit trail, and \
+         keeps this one as evidence"
     )]
     AnotherLog {
-        /// The last event that was read.
+        /// An event that was read before, and is another now.
         position: i64,
     },
 }
@@ -76,8 +76,17 @@ impl Projector {
     ///
     /// [`OpenError`] if the file is another program's, or cannot be written.
     pub async fn open(path: &Path, bus: Bus, pin: KeyId) -> Result<Self, OpenError> {
-        let mut connection = database::open(path).await?;
         let broker = bus.connection().clone();
+        Self::over(path, broker, Some(bus), pin).await
+    }
+
+    /// Opens another trail over the same log, whose rosters are given to it.
+    pub(crate) async fn beside(&self, path: &Path, pin: KeyId) -> Result<Self, OpenError> {
+        Self::over(path, self.broker.clone(), None, pin).await
+    }
+
+    async fn over(path: &Path, broker: Connection, bus: Option<Bus>, pin: KeyId) -> Result<Self, OpenError> {
+        let mut connection = database::open(path).await?;
         let rosters = Rosters::load(&mut connection, bus, pin)
             .await
             .map_err(|source| OpenError::Database { path: path.to_owned(), source })?;
@@ -93,6 +102,8 @@ impl Projector {
             () = listen(&broker, &news) => {}
             () = self.follow(&news) => {}
         }
+        // The relay may have ended before: its silence must not take the time that the last events need.
+        self.rosters.ask_nobody();
         match timeout(LAST_READ, self.catch_up()).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => warn!(%error, "the trail may lack the log's last events until the next start"),
@@ -106,51 +117,54 @@ impl Projector {
     ///
     /// [`ProjectError`]; what was read before stays, and the next call goes on from there.
     pub async fn catch_up(&mut self) -> Result<u64, ProjectError> {
-        let mut position = projection::position(&mut self.connection).await?;
+        let position = projection::position(&mut self.connection).await?;
         self.rosters.refresh(&mut self.connection, position).await?;
+        Ok(self.catch_up_to(i64::MAX).await?.unsigned_abs())
+    }
+
+    /// Reads the log to its end, but not beyond the event `last`; the position that it has come to.
+    pub(crate) async fn catch_up_to(&mut self, last: i64) -> Result<i64, ProjectError> {
+        let mut position = projection::position(&mut self.connection).await?;
         loop {
             let before = position;
-            self.advance(before).await?;
+            self.advance(before, last).await?;
             position = projection::position(&mut self.connection).await?;
             if position == before {
-                return Ok(position.unsigned_abs());
+                return Ok(position);
             }
         }
     }
 
-    /// Forgets everything but rosters and alarms, and reads the log from its first event to its end.
-    ///
-    /// # Errors
-    ///
-    /// As [`Projector::catch_up`].
-    pub async fn rebuild(&mut self) -> Result<u64, ProjectError> {
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        projection::forget(&mut transaction).await?;
-        transaction.commit().await?;
-        self.catch_up().await
-    }
-
     async fn follow(&mut self, news: &Notify) {
         let mut patience = UNASKED;
+        let mut told = String::new();
         loop {
             match self.catch_up().await {
                 Ok(_) => {
+                    told.clear();
                     let hint = timeout(patience, news.notified()).await;
                     patience = if hint.is_ok() { AFTER_HINT } else { UNASKED };
                 }
                 Err(error) => {
-                    warn!(error = data::chain(&error), "the audit trail is tried again");
+                    let error = data::chain(&error);
+                    if error != told {
+                        warn!(error, "the audit trail is tried again and again");
+                        told = error;
+                    }
                     sleep(AGAIN_AFTER).await;
                 }
             }
         }
     }
 
-    /// Takes one batch behind `position`.
-    async fn advance(&mut self, position: i64) -> Result<(), ProjectError> {
+    /// Takes one batch behind `position`, up to `last`.
+    async fn advance(&mut self, position: i64, last: i64) -> Result<(), ProjectError> {
         // The last event that was read is read again: a log that was cut or replaced shows there.
-        let read = self.replay.from(position.unsigned_abs()).await?;
+        let mut read = self.replay.from(position.unsigned_abs()).await?;
         self.compare(position, &read).await?;
+        read.retain(|stored| stored.sequence <= last.unsigned_abs());
+        let sequences = read.iter().filter_map(|stored| i64::try_from(stored.sequence).ok());
+        let breaks = continuity::of_sequences(position, sequences);
         let batch = Batch { from: position.saturating_add(1), facts: facts(position, read) };
         if batch.facts.is_empty() {
             return Ok(());
@@ -158,44 +172,53 @@ impl Projector {
         let events = batch.facts.iter().filter_map(Fact::event);
         self.rosters.fetch_for(&mut self.connection, position, events).await?;
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        for (first, last) in gaps(&batch) {
-            alarm::raise(
-                &mut transaction,
-                last,
-                &format!("events {first} to {last} are missing from the log"),
-            )
-            .await?;
+        for found in breaks {
+            alarm::raise(&mut transaction, found.position, &found.what).await?;
         }
         projection::project(&AuditTrail { book: self.rosters.book() }, &mut transaction, &batch).await?;
         projection::project(&CurrentState, &mut transaction, &batch).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// Compares the last event that was read with what the log says it is.
+    /// Compares the last event that was read with what the log says it is. One that is gone, with others behind it, is a
+    /// gap; that is not for here.
     async fn compare(&mut self, position: i64, read: &[StoredEvent]) -> Result<(), ProjectError> {
-        let known: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT leaf_hash FROM events WHERE global_position = ?")
-                .bind(position)
-                .fetch_optional(&mut self.connection)
-                .await?;
-        let found = read.first().map(|stored| (stored.sequence, leaf_hash(&stored.body)));
-        let error = match (known, found) {
-            (None, _) => None,
-            (Some(known), Some((sequence, hash)))
-                if sequence == position.unsigned_abs() && known == hash.as_bytes() =>
-            {
-                None
-            }
-            (Some(_), Some(_)) => Some(ProjectError::AnotherLog { position }),
-            (Some(_), None) => Some(ProjectError::Behind { position }),
+        let Some(known) = self.known(position).await? else { return Ok(()) };
+        let error = match read.first() {
+            Some(stored) if stored.sequence != position.unsigned_abs() => None,
+            Some(stored) if leaf_hash(&stored.body).as_bytes() == known.as_slice() => None,
+            Some(_) => Some(ProjectError::AnotherLog { position }),
+            None => Some(self.shorter(position).await?),
         };
         let was_behind =
             std::mem::replace(&mut self.behind, matches!(error, Some(ProjectError::Behind { .. })));
         let Some(error) = error else { return Ok(()) };
-        if was_behind || !self.behind {
+        if let ProjectError::AnotherLog { position } | ProjectError::Behind { position } = error
+            && (was_behind || !self.behind)
+        {
             alarm::raise(&mut self.connection, position, &error.to_string()).await?;
         }
         Err(error)
+    }
+
+    /// Why the log ends before `position`: it has begun anew, or it is cut, or this is a replica that is behind.
+    async fn shorter(&mut self, position: i64) -> Result<ProjectError, ProjectError> {
+        if let Some(first) = self.replay.first().await?
+            && let Ok(beginning) = i64::try_from(first.sequence)
+            && let Some(known) = self.known(beginning).await?
+            && leaf_hash(&first.body).as_bytes() != known.as_slice()
+        {
+            return Ok(ProjectError::AnotherLog { position: beginning });
+        }
+        Ok(ProjectError::Behind { position })
+    }
+
+    /// The leaf hash of an event as it was read.
+    async fn known(&mut self, position: i64) -> Result<Option<Vec<u8>>, sqlx::Error> {
+        sqlx::query_scalar("SELECT leaf_hash FROM events WHERE global_position = ?")
+            .bind(position)
+            .fetch_optional(&mut self.connection)
+            .await
     }
 }
 
@@ -229,17 +252,4 @@ fn facts(position: i64, read: Vec<StoredEvent>) -> Vec<Fact> {
         }
     }
     facts
-}
-
-/// The stretches that should be there, and are not.
-fn gaps(batch: &Batch) -> Vec<(i64, i64)> {
-    let mut expected = batch.from;
-    let mut gaps = Vec::new();
-    for fact in &batch.facts {
-        if fact.position > expected {
-            gaps.push((expected, fact.position.saturating_sub(1)));
-        }
-        expected = fact.position.saturating_add(1);
-    }
-    gaps
 }

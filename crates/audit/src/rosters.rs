@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use agent_otp_domain::{CLOCK_SKEW_MAX, KeyId, Recorded, SignedStatement, Timestamp, codec};
+use agent_otp_domain::{CLOCK_SKEW_MAX, KeyId, OwnerId, Recorded, SignedStatement, Timestamp, codec};
+use agent_otp_jetstream::readable::Said;
 use agent_otp_jetstream::{Bus, CallError};
-
 use agent_otp_trust::{Book, RosterRef};
+use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection as _, Row as _};
 use tracing::{debug, warn};
 
-use crate::fact::Said;
 use crate::{alarm, data, projection};
 
 /// How long the trail waits for a roster before it goes on without it.
@@ -21,7 +20,8 @@ const AGAIN_MAX: u32 = 1_000;
 
 /// The owner's rosters.
 pub(crate) struct Rosters {
-    bus: Bus,
+    /// Where they are asked for; none where another trail gives its own.
+    bus: Option<Bus>,
     book: Book,
     known: BTreeSet<u64>,
     /// Whether the relay has left a question unanswered: it is not asked again in the same go.
@@ -32,20 +32,12 @@ impl Rosters {
     /// Takes the rosters that the file holds.
     pub(crate) async fn load(
         connection: &mut SqliteConnection,
-        bus: Bus,
+        bus: Option<Bus>,
         pin: KeyId,
     ) -> Result<Self, sqlx::Error> {
         let mut rosters = Self { bus, book: Book::new(pin, None), known: BTreeSet::new(), silent: false };
-        let rows = sqlx::query("SELECT body FROM rosters WHERE owner = ? ORDER BY number")
-            .bind(rosters.book.owner().to_string())
-            .fetch_all(connection)
-            .await?;
-        for row in rows {
-            let body: Vec<u8> = row.try_get(0)?;
-            // One that is damaged is fetched again when it is needed.
-            if let Ok(signed) = codec::decode::<SignedStatement>(&body)
-                && let Ok(reference) = rosters.book.admit(&signed)
-            {
+        for signed in kept(connection, rosters.book.owner()).await? {
+            if let Ok(reference) = rosters.book.admit(&signed) {
                 rosters.known.insert(reference.number);
             }
         }
@@ -54,6 +46,28 @@ impl Rosters {
 
     pub(crate) fn book(&self) -> &Book {
         &self.book
+    }
+
+    /// Takes those that another trail keeps.
+    pub(crate) async fn take(
+        &mut self,
+        connection: &mut SqliteConnection,
+        from: &mut SqliteConnection,
+    ) -> Result<(), sqlx::Error> {
+        for signed in kept(from, self.book.owner()).await? {
+            let mut book = self.book.clone();
+            if let Ok(reference) = book.admit(&signed)
+                && !self.known.contains(&reference.number)
+            {
+                self.admitted(connection, book, reference, &signed).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes by the rosters that it has from now on.
+    pub(crate) fn ask_nobody(&mut self) {
+        self.bus = None;
     }
 
     /// Fetches the latest roster, which may revoke a key, and those that were not to be had before.
@@ -110,22 +124,29 @@ impl Rosters {
             None => book.admit_latest(&signed),
         };
         match admitted {
-            Ok(reference) => {
-                let since = revoked(&book).difference(&revoked(&self.book)).map(|(_, at)| *at).min();
-                keep(connection, &book, reference, &signed, since).await?;
-                self.known.insert(reference.number);
-                self.book = book;
-                Ok(())
-            }
+            Ok(reference) => self.admitted(connection, book, reference, &signed).await,
             Err(error) => alarm::raise(connection, position, &data::chain(&error)).await,
         }
     }
 
+    /// Goes by the book with one more roster.
+    async fn admitted(
+        &mut self,
+        connection: &mut SqliteConnection,
+        book: Book,
+        reference: RosterRef,
+        signed: &SignedStatement,
+    ) -> Result<(), sqlx::Error> {
+        let since = revoked(&book).difference(&revoked(&self.book)).map(|(_, at)| *at).min();
+        keep(connection, &book, reference, signed, since).await?;
+        self.known.insert(reference.number);
+        self.book = book;
+        Ok(())
+    }
+
     async fn ask(&mut self, number: Option<u64>) -> Option<SignedStatement> {
-        if self.silent {
-            return None;
-        }
-        match tokio::time::timeout(PATIENCE, self.bus.roster(number)).await {
+        let bus = self.bus.as_ref().filter(|_| !self.silent)?;
+        match tokio::time::timeout(PATIENCE, bus.roster(number)).await {
             Ok(Ok(signed)) => Some(signed),
             Ok(Err(error @ CallError::Refused { .. })) => {
                 debug!(number, %error, "no such roster");
@@ -143,6 +164,18 @@ impl Rosters {
             }
         }
     }
+}
+
+/// The owner's rosters that a trail keeps. One that is damaged is left out, and fetched again when it is needed.
+async fn kept(
+    connection: &mut SqliteConnection,
+    owner: &OwnerId,
+) -> Result<Vec<SignedStatement>, sqlx::Error> {
+    let bodies: Vec<Vec<u8>> = sqlx::query_scalar("SELECT body FROM rosters WHERE owner = ? ORDER BY number")
+        .bind(owner.to_string())
+        .fetch_all(connection)
+        .await?;
+    Ok(bodies.iter().filter_map(|body| codec::decode(body).ok()).collect())
 }
 
 fn revoked(book: &Book) -> BTreeSet<(KeyId, Timestamp)> {

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use agent_otp_domain::RequestId;
 use serde::Serialize;
-use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{QueryBuilder, Row as _, Sqlite};
 use tokio::time::{sleep, timeout};
 
 use crate::alarm::Alarm;
 use crate::database::{self, OpenError};
+use crate::filter::Filter;
 use crate::projection::{self, ANOTHER_OWNER, VERIFIED};
 
 /// How often a reader that waits looks at the checkpoint.
@@ -20,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Trail {
     connection: SqliteConnection,
+    /// What `PRAGMA data_version` said last.
+    data_version: Option<i64>,
 }
 
 /// One event, as the log holds it. Where the bytes are no event, all that it would say is none.
@@ -119,7 +122,7 @@ impl Trail {
     ///
     /// [`OpenError::Missing`] if nobody has written one, or another [`OpenError`].
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        Ok(Self { connection: database::open_read_only(path).await? })
+        Ok(Self { connection: database::open_read_only(path).await?, data_version: None })
     }
 
     /// Up to which event of the log the trail has come.
@@ -129,6 +132,16 @@ impl Trail {
     /// [`TrailError`] if the file cannot be read.
     pub async fn position(&mut self) -> Result<u64, TrailError> {
         Ok(projection::position(&mut self.connection).await?.unsigned_abs())
+    }
+
+    /// Whether somebody has written the file since this was last asked; the first time it is so.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trail::position`].
+    pub async fn has_changed(&mut self) -> Result<bool, TrailError> {
+        let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut self.connection).await?;
+        Ok(self.data_version.replace(version) != Some(version))
     }
 
     /// Waits until the trail has come to `position`, at most so long; whether it has.
@@ -146,16 +159,16 @@ impl Trail {
         timeout(patience, arrival).await.unwrap_or(Ok(false))
     }
 
-    /// The requests that changed last, the latest first.
+    /// The requests that changed last, of those that the filter admits, the latest first.
     ///
     /// # Errors
     ///
     /// As [`Trail::position`].
-    pub async fn requests(&mut self, limit: u32) -> Result<Vec<RequestSummary>, TrailError> {
-        let rows = sqlx::query("SELECT * FROM requests_with_verification ORDER BY position DESC LIMIT ?")
-            .bind(limit)
-            .fetch_all(&mut self.connection)
-            .await?;
+    pub async fn requests(&mut self, filter: &Filter, limit: u32) -> Result<Vec<RequestSummary>, TrailError> {
+        let mut query = QueryBuilder::new("SELECT * FROM requests_with_verification WHERE true");
+        filter.push(&mut query, &Filter::OF_REQUESTS);
+        query.push(" ORDER BY position DESC LIMIT ").push_bind(limit);
+        let rows = query.build().fetch_all(&mut self.connection).await?;
         rows.iter().map(summary).collect()
     }
 
@@ -185,19 +198,35 @@ impl Trail {
         Ok(histories)
     }
 
-    /// The events behind position `after`, in the log's order, at most `limit`.
+    /// The events behind position `after` that the filter admits, in the log's order, at most `limit`.
     ///
     /// # Errors
     ///
     /// As [`Trail::position`].
-    pub async fn events(&mut self, after: u64, limit: u32) -> Result<Vec<Entry>, TrailError> {
-        let rows =
-            sqlx::query("SELECT * FROM events WHERE global_position > ? ORDER BY global_position LIMIT ?")
-                .bind(i64::try_from(after).unwrap_or(i64::MAX))
-                .bind(limit)
-                .fetch_all(&mut self.connection)
-                .await?;
+    pub async fn events(
+        &mut self,
+        filter: &Filter,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, TrailError> {
+        let mut query = positions(filter, after);
+        query.push(" ORDER BY global_position LIMIT ").push_bind(limit).push(") ORDER BY global_position");
+        let rows = query.build().fetch_all(&mut self.connection).await?;
         rows.iter().map(entry).collect()
+    }
+
+    /// The position behind which the last `count` events stand that the filter admits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trail::position`].
+    pub async fn before_last(&mut self, filter: &Filter, count: u32) -> Result<u64, TrailError> {
+        let mut query = QueryBuilder::new("SELECT min(global_position) - 1 FROM (");
+        query.push("SELECT global_position FROM events WHERE true");
+        filter.push(&mut query, &Filter::OF_EVENTS);
+        query.push(" ORDER BY global_position DESC LIMIT ").push_bind(count).push(")");
+        let position: Option<i64> = query.build_query_scalar().fetch_one(&mut self.connection).await?;
+        Ok(position.unwrap_or_default().unsigned_abs())
     }
 
     /// What is wrong: with the log as a whole, with a roster, or with an event of the owner's.
@@ -207,13 +236,27 @@ impl Trail {
     /// As [`Trail::position`].
     pub async fn alarms(&mut self) -> Result<Vec<Alarm>, TrailError> {
         let rows = sqlx::query(
-            "SELECT position, what FROM alarms
-             UNION ALL SELECT global_position, verification FROM doubts ORDER BY 1, 2",
+            "SELECT position, what, noticed_at FROM alarms
+             UNION ALL SELECT global_position, verification, NULL FROM doubts ORDER BY 1, 2",
         )
         .fetch_all(&mut self.connection)
         .await?;
-        rows.iter().map(|row| Ok(Alarm { position: row.try_get(0)?, what: row.try_get(1)? })).collect()
+        let alarm = |row: &SqliteRow| {
+            Ok(Alarm { position: row.try_get(0)?, what: row.try_get(1)?, noticed_at: row.try_get(2)? })
+        };
+        rows.iter().map(alarm).collect()
     }
+}
+
+/// All columns of the events that the filter admits, up to where the inner query is ordered and limited: it needs the
+/// index alone.
+fn positions(filter: &Filter, after: u64) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(
+        "SELECT * FROM events WHERE global_position IN (SELECT global_position FROM events WHERE global_position > ",
+    );
+    query.push_bind(i64::try_from(after).unwrap_or(i64::MAX));
+    filter.push(&mut query, &Filter::OF_EVENTS);
+    query
 }
 
 fn entry(row: &SqliteRow) -> Result<Entry, TrailError> {
@@ -251,4 +294,40 @@ fn summary(row: &SqliteRow) -> Result<RequestSummary, TrailError> {
         version: row.try_get("version")?,
         verification: row.try_get("verification")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_otp_domain::{EventType, Timestamp};
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn agent_type_and_time_are_looked_up_by_an_index() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut connection = database::open(&dir.path().join("audit.db")).await.unwrap();
+        let agents = Filter { agents: vec!["shopper".parse().unwrap()], ..Filter::default() };
+        let types = Filter { types: vec![EventType::Denied, EventType::Expired], ..Filter::default() };
+        let since = Filter { since: Some(Timestamp::from_unix_ms(0)), ..Filter::default() };
+        let until = Filter { until: since.since, ..Filter::default() };
+        let all = Filter { since: since.since, types: types.types.clone(), ..agents.clone() };
+        for (filter, indices) in [
+            (Filter::default(), vec!["INTEGER PRIMARY KEY"]),
+            (agents, vec!["events_by_agent"]),
+            (types, vec!["events_by_type"]),
+            (since, vec!["events_by_time"]),
+            (until, vec!["events_by_time"]),
+            (all, vec!["events_by_agent", "events_by_type", "events_by_time"]),
+        ] {
+            let mut query = positions(&filter, 7);
+            query.push(" ORDER BY global_position LIMIT 10) ORDER BY global_position");
+            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", query.into_string()));
+            let rows = sqlx::query(explain).fetch_all(&mut connection).await.unwrap();
+            let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+            assert!(!plan.iter().any(|step| step.starts_with("SCAN events")), "{plan:?}");
+            let inner = plan.iter().rfind(|step| step.starts_with("SEARCH events")).unwrap();
+            assert!(indices.iter().any(|index| inner.contains(index)), "{plan:?}");
+        }
+    }
 }

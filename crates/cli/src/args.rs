@@ -7,6 +7,10 @@ use agent_otp_domain::{
 };
 use clap::{Args, Parser, Subcommand};
 
+use crate::audit::follow::Follow;
+use crate::audit::only::Only;
+use crate::sources::SourcePorts;
+
 /// Relays exactly the one one-time code that an agent asked for and its user approved: end-to-end encrypted, once.
 #[derive(Debug, Parser)]
 #[command(name = "agent-otp", version, max_term_width = 110)]
@@ -23,6 +27,14 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Runs broker, relay, the user's side and the audit trail on this machine, until Ctrl-C.
     Up(Up),
+    /// Runs one part of what `up` runs, in a process of its own: for a service manager, or another machine.
+    ///
+    /// The parts share the keys of one data directory, which `serve broker` or `up` makes. Start the broker first and
+    /// the others in any order, and restart each that ends: it goes on where it was.
+    Serve {
+        #[command(subcommand)]
+        part: Serve,
+    },
     /// Shows the whole way of a code in a temporary directory, step by step, and checks each step.
     Demo(Demo),
     /// Asks for a code as an agent, waits for it, and prints it.
@@ -46,10 +58,36 @@ pub(crate) enum Verb {
         /// The request's id, as `pending` shows it.
         id: String,
     },
+    /// Hands in a code by hand: reads it without showing it, and seals it on this machine.
+    ///
+    /// For a code that no source brings. The request has to be approved, and the audit trail says `pasted`. The code may
+    /// be typed or pasted, alone or with the whole line that it stands in. From a pipe, one line is read.
+    Capture {
+        /// The request's id, as `pending` shows it.
+        id: String,
+    },
+    /// Turns NATS messages on stdin into JSON, one object a line, as they come. Nothing is verified.
+    ///
+    /// For what `nats sub --raw` prints, and for any other messages of Agent OTP one after the other, with or without a
+    /// line feed between them. What signed statements say is told too; whether it is true is for the audit trail to say.
+    /// What is no message is told on stderr and passed over, and the exit code is 1.
+    Decode {
+        /// Prints each object on several lines [default: if stdout is a terminal].
+        #[arg(long)]
+        pretty: bool,
+    },
     /// Reads the audit trail.
     Audit {
         #[command(subcommand)]
         verb: Audit,
+    },
+    /// Lists what is wrong with the log, the rosters or single events, as the auditor found it.
+    ///
+    /// Exit codes: 0 there is no alarm, 16 there are alarms.
+    Alarms {
+        /// Prints a JSON array instead.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -61,9 +99,48 @@ pub(crate) struct Up {
     /// The broker's port on 127.0.0.1 [default: the last one, or a free one].
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) nats_port: Option<u16>,
-    /// The port on 127.0.0.1 where mail is taken [default: the last one, or a free one].
+    #[command(flatten)]
+    pub(crate) source_ports: SourcePorts,
+    /// Takes mail whose sender nobody vouches for; the audit trail says `unverified`.
+    #[arg(long)]
+    pub(crate) accept_unverified_mail: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Serve {
+    /// Runs nats-server with the streams and users that the others need, and restarts it when it dies.
+    Broker(ServeBroker),
+    /// Runs a relay; any number of them may serve side by side.
+    Relay(ServeAt),
+    /// Runs the user's side: takes messages, captures the codes that were approved, renews the roster.
+    User(ServeUser),
+    /// Keeps the audit trail.
+    Audit(ServeAt),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeBroker {
+    /// The nats-server to run [default: found on PATH or in the cache, or installed].
+    #[arg(long, value_name = "PATH")]
+    pub(crate) nats_server: Option<PathBuf>,
+    /// The broker's port on 127.0.0.1 [default: the last one, or a free one].
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) smtp_port: Option<u16>,
+    pub(crate) nats_port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeAt {
+    /// Where the broker listens: nats://127.0.0.1:4222 [default: the one that runs on this data directory].
+    #[arg(long, value_name = "URL")]
+    pub(crate) nats_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeUser {
+    #[command(flatten)]
+    pub(crate) at: ServeAt,
+    #[command(flatten)]
+    pub(crate) source_ports: SourcePorts,
     /// Takes mail whose sender nobody vouches for; the audit trail says `unverified`.
     #[arg(long)]
     pub(crate) accept_unverified_mail: bool,
@@ -115,10 +192,12 @@ pub(crate) struct Request {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
-    /// Lists the requests, the latest first.
+    /// Lists the requests, the one that changed last first.
     List {
+        #[command(flatten)]
+        only: Only,
         /// How many.
-        #[arg(long, default_value_t = 50)]
+        #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
         /// Prints a JSON array instead.
         #[arg(long)]
@@ -134,7 +213,23 @@ pub(crate) enum Audit {
     },
     /// Prints every event in the order in which it was stored.
     Events {
+        #[command(flatten)]
+        only: Only,
+        /// Only the last of them, so many.
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+        limit: Option<u32>,
         /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints events as they are stored, until Ctrl-C; each once and in order, also when the broker restarts.
+    Follow(Follow),
+    /// Makes the trail anew from the log beside the one in use, compares the two, and puts it in its place.
+    ///
+    /// Everything may run meanwhile. If the trail was not what the log says, that is an alarm: the exit code is 16, and
+    /// the trail of before is kept in a file beside it.
+    Rebuild {
+        /// Prints a JSON object instead.
         #[arg(long)]
         json: bool,
     },

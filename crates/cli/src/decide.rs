@@ -1,6 +1,8 @@
 //! `pending`, `approve` and `deny`: the user sees exactly what is asked, and decides.
 
+use std::future::Future;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use agent_otp_domain::{RequestId, Role};
 use agent_otp_jetstream::clock;
@@ -10,6 +12,20 @@ use anyhow::Context as _;
 
 use crate::place::Place;
 use crate::{print, setup};
+
+/// After how long a person is told that the relay does not answer; it is asked for some seconds more.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Does what was typed, and tells if it takes long because nobody answers.
+pub(crate) async fn patiently<T>(work: impl Future<Output = T>) -> T {
+    let mut work = Box::pin(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = tokio::time::sleep(SILENCE) => {}
+    }
+    print::say("the relay does not answer yet; still trying (is `agent-otp up` running?)");
+    work.await
+}
 
 pub(crate) async fn pending(place: &Place, as_json: bool) -> anyhow::Result<ExitCode> {
     let open = approver(place).await?.open().await?;
@@ -57,7 +73,7 @@ pub(crate) fn parse(id: &str) -> anyhow::Result<RequestId> {
     })
 }
 
-fn view(place: &Place, request: &VerifiedRequest) -> View {
+pub(crate) fn view(place: &Place, request: &VerifiedRequest) -> View {
     View::new(request, &Notices::open(place.notices()), clock::now())
 }
 

@@ -22,6 +22,7 @@ use crate::args::Demo;
 use crate::demo::search::{Needles, search};
 use crate::demo::tale::Tale;
 use crate::place::Place;
+use crate::sources::SourcePorts;
 use crate::stack::{Options, Stack};
 use crate::{print, setup};
 
@@ -40,8 +41,13 @@ pub(crate) async fn run(demo: Demo) -> anyhow::Result<ExitCode> {
         "Everything below is real: a nats-server, a relay, an agent, a user and an SMTP listener, on this",
     );
     tale.tell(&format!("machine, in {}, which is deleted at the end.", dir.path().display()));
-    let options =
-        Options { nats_server: found.path, nats_port: None, smtp_port: None, unverified: Unverified::Accept };
+    let options = Options {
+        nats_server: found.path,
+        nats_port: None,
+        source_ports: SourcePorts::default(),
+        unverified: Unverified::Accept,
+        command: "agent-otp demo",
+    };
     let stack = Stack::start(&place, options, &mut |line| print::say(line)).await?;
     let told = tokio::select! {
         told = Cast::tell(&place, &stack, &mut tale) => told,
@@ -73,13 +79,13 @@ struct Secrets {
 
 impl<'a> Cast<'a> {
     async fn tell(place: &'a Place, stack: &'a Stack, tale: &mut Tale) -> anyhow::Result<()> {
-        let run = &stack.run;
+        let run = &stack.host.run;
         let (name, local): (MemberId, _) = (AGENT.parse()?, setup::local()?);
         let login = |role, name: &MemberId| Place::login(&run.nats_url, &place.member_user(role, name));
         let relay = Place::login(&run.nats_url, &place.operator_user("relay"))?;
         let cast = Self {
             place,
-            smtp: &run.smtp,
+            smtp: run.sources.get("smtp").context("no source takes mail")?,
             url: &run.nats_url,
             agent: Agent::connect(&login(Role::Agent, &name)?, place.member(Role::Agent, &name), name)
                 .await?,
@@ -222,7 +228,7 @@ impl<'a> Cast<'a> {
         let last = Replay::new(Connection::open(&login, &who).await?).last().await?;
         let mut trail = Trail::open(&self.place.audit()).await?;
         trail.wait_for(last, STEP).await?;
-        let events = trail.events(0, 100).await?;
+        let events = trail.events(&agent_otp_audit::Filter::default(), 0, 100).await?;
         for event in &events {
             let (kind, actor) = (event.kind.as_deref().unwrap_or("?"), event.actor.as_deref().unwrap_or("?"));
             tale.tell(&format!("{}  {kind:<9}  {actor:<15}  {}", event.time, event.verification));

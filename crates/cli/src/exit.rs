@@ -6,7 +6,8 @@ use agent_otp_agent::{AgentError, WaitError};
 use agent_otp_domain::visible;
 use agent_otp_jetstream::message::RefusalCode;
 use agent_otp_jetstream::{CallError, ConnectError, VerifyError};
-use agent_otp_user::ApproverError;
+use agent_otp_trust::RosterError;
+use agent_otp_user::{ApproverError, CapturerError, PasteError};
 
 use crate::place::NotRunning;
 use crate::print;
@@ -46,8 +47,11 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
 }
 
 fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
-    if cause.is::<NotRunning>() || cause.is::<ConnectError>() {
+    if is_away(cause) {
         return Some(UNAVAILABLE);
+    }
+    if matches!(cause.downcast_ref(), Some(PasteError::Clock(_))) {
+        return Some(REFUSED);
     }
     if let Some(error) = cause.downcast_ref::<WaitError>() {
         return Some(of_wait(error));
@@ -64,10 +68,20 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         });
     match (call, cause.downcast_ref::<VerifyError>()) {
         (Some(call), _) | (None, Some(VerifyError::Call(call))) => Some(of_call(call)),
+        (None, Some(VerifyError::Roster(RosterError::Ahead(_)))) => Some(REFUSED),
         (None, Some(VerifyError::Roster(_))) => Some(UNAVAILABLE),
         (None, Some(VerifyError::Untrusted(_))) => Some(NOT_BELIEVED),
         (None, None) => None,
     }
+}
+
+/// Whether there is nothing to connect to. An error that only passes another one on hides it from the chain.
+fn is_away(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<NotRunning>()
+        || cause.is::<ConnectError>()
+        || matches!(cause.downcast_ref(), Some(AgentError::Connect(_)))
+        || matches!(cause.downcast_ref(), Some(ApproverError::Connect(_)))
+        || matches!(cause.downcast_ref(), Some(CapturerError::Connect(_)))
 }
 
 fn of_wait(error: &WaitError) -> u8 {

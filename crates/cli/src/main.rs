@@ -1,14 +1,23 @@
 //! The `agent-otp` program: everything that a person types.
 
+mod alarms;
 mod args;
 mod audit;
+mod capture;
 mod decide;
+mod decode;
 mod demo;
 mod exit;
+mod hidden;
+mod host;
+mod interrupt;
+mod party;
 mod place;
 mod print;
 mod request;
+mod serve;
 mod setup;
+mod sources;
 mod stack;
 mod up;
 
@@ -40,21 +49,26 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What is logged, by `$AGENT_OTP_LOG`. The NATS client would log what it receives at `debug`, sealed codes too.
+/// What is logged, by `$AGENT_OTP_LOG`. The NATS client would log what it receives, sealed codes too, and every attempt
+/// to connect; what matters of it comes as an event.
 fn log_filter() -> EnvFilter {
     let asked = std::env::var("AGENT_OTP_LOG").unwrap_or_else(|_| "warn".to_owned());
-    EnvFilter::new(format!("{asked},async_nats=warn"))
+    EnvFilter::new(format!("{asked},async_nats=off"))
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let place = || Place::at(cli.data);
     match cli.verb {
         Verb::Up(options) => up::run(&place()?, options).await,
+        Verb::Serve { part } => serve::run(&place()?, part).await,
         Verb::Demo(options) => demo::run(options).await,
         Verb::Request(asked) => request::run(&place()?, asked).await,
-        Verb::Pending { json } => decide::pending(&place()?, json).await,
-        Verb::Approve { id } => decide::approve(&place()?, &id).await,
-        Verb::Deny { id } => decide::deny(&place()?, &id).await,
+        Verb::Pending { json } => decide::patiently(decide::pending(&place()?, json)).await,
+        Verb::Approve { id } => decide::patiently(decide::approve(&place()?, &id)).await,
+        Verb::Deny { id } => decide::patiently(decide::deny(&place()?, &id)).await,
+        Verb::Capture { id } => capture::run(&place()?, &id).await,
+        Verb::Decode { pretty } => decode::run(pretty),
         Verb::Audit { verb } => audit::run(&place()?, verb).await,
+        Verb::Alarms { json } => alarms::run(&place()?, json).await,
     }
 }

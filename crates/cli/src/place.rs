@@ -27,8 +27,9 @@ pub(crate) struct Run {
     pub(crate) nats_url: String,
     /// Whose relay it is.
     pub(crate) owner: String,
-    /// Where mail is taken.
-    pub(crate) smtp: String,
+    /// What each source says of itself: where it takes messages, by the name of its kind.
+    #[serde(flatten)]
+    pub(crate) sources: BTreeMap<String, String>,
     /// The NATS user of each member: the file with its seed.
     pub(crate) creds: BTreeMap<String, PathBuf>,
     /// The process of `up`.
@@ -39,12 +40,12 @@ pub(crate) struct Run {
     pub(crate) nats_store: PathBuf,
 }
 
-/// The ports of the last run, which the next one takes again if they are free.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct Ports {
-    pub(crate) nats: Option<u16>,
-    pub(crate) smtp: Option<u16>,
-}
+/// The ports of the last run, which the next one takes again if they are free: the broker's as [`BROKER_PORT`], and
+/// each source's by the name of its kind.
+pub(crate) type Ports = BTreeMap<String, u16>;
+
+/// What the broker's port is called among the ports.
+pub(crate) const BROKER_PORT: &str = "nats";
 
 /// Nothing runs here.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +54,25 @@ pub(crate) struct NotRunning {
     dir: PathBuf,
 }
 
-/// Held by the one `up` of a data directory.
+/// What runs at most once on a data directory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part {
+    Broker,
+    User,
+    Audit,
+}
+
+impl Part {
+    fn lock(self) -> &'static str {
+        match self {
+            Self::Broker => "lock",
+            Self::User => "user.lock",
+            Self::Audit => "audit.lock",
+        }
+    }
+}
+
+/// Held by the one process that runs a part.
 #[derive(Debug)]
 pub(crate) struct Hold {
     _file: File,
@@ -86,12 +105,12 @@ impl Place {
         &self.dir
     }
 
-    /// Makes the directory, and holds it until the result is dropped.
-    pub(crate) fn hold(&self) -> anyhow::Result<Hold> {
+    /// Makes the directory, and holds a part of it until the result is dropped; `command` is what was typed.
+    pub(crate) fn hold(&self, part: Part, command: &str) -> anyhow::Result<Hold> {
         private::make_dir(&self.dir).with_context(|| {
             format!("the data directory {} cannot be used; name another with --data", self.dir.display())
         })?;
-        let path = self.dir.join("lock");
+        let path = self.dir.join(part.lock());
         let mut file = File::options()
             .create(true)
             .truncate(false)
@@ -102,11 +121,11 @@ impl Place {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                drop(file.read_to_string(&mut pid));
+                let mut holder = String::new();
+                drop(file.read_to_string(&mut holder));
+                let (pid, command) = holder.trim().split_once(' ').unwrap_or(("unknown", "agent-otp"));
                 bail!(
-                    "another `agent-otp up` (pid {}) runs on {}; stop it first, or name another directory with --data",
-                    pid.trim(),
+                    "another `{command}` (pid {pid}) runs on {}; stop it first, or name another directory with --data",
                     self.dir.display()
                 );
             }
@@ -116,7 +135,7 @@ impl Place {
         }
         file.set_len(0)
             .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()))?;
+            .and_then(|()| writeln!(file, "{} {command}", std::process::id()))?;
         Ok(Hold { _file: file })
     }
 
@@ -148,6 +167,11 @@ impl Place {
 
     pub(crate) fn audit(&self) -> PathBuf {
         self.dir.join("audit.db")
+    }
+
+    /// Where the sources keep their secrets.
+    pub(crate) fn sources(&self) -> PathBuf {
+        self.dir.join("sources")
     }
 
     pub(crate) fn notices(&self) -> PathBuf {
@@ -183,7 +207,10 @@ impl Place {
         read().unwrap_or_default()
     }
 
-    pub(crate) fn remember_ports(&self, ports: Ports) -> anyhow::Result<()> {
+    /// Keeps these ports for the next run, beside those that others have.
+    pub(crate) fn remember_ports(&self, more: impl IntoIterator<Item = (String, u16)>) -> anyhow::Result<()> {
+        let mut ports = self.ports();
+        ports.extend(more);
         private::replace(&self.dir.join("ports.json"), &serde_json::to_vec(&ports)?)?;
         Ok(())
     }

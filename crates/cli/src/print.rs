@@ -2,10 +2,26 @@
 
 use std::io::Write as _;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// Writes a line to stdout. A reader that has gone (`| head`) is no error.
 pub(crate) fn out(line: &str) {
+    drop(self::line(line));
+}
+
+/// Writes a line to stdout; an error says that the reader has gone, for whoever would go on for long.
+pub(crate) fn line(line: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    drop(writeln!(stdout, "{line}").and_then(|()| stdout.flush()));
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush())
+}
+
+/// Whether somebody may still read stdout, as far as can be seen without writing.
+pub(crate) fn is_heard() -> bool {
+    let stdout = std::io::stdout();
+    let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+    let gone = PollFlags::ERR | PollFlags::HUP;
+    poll(&mut polled, Some(&Timespec::default())).is_err()
+        || polled.iter().all(|stdout| !stdout.revents().intersects(gone))
 }
 
 /// Writes a line to stderr.

@@ -83,7 +83,7 @@ async fn wait(pending: Pending) -> anyhow::Result<Code> {
     let canceller = pending.canceller();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
-        code = pending.wait_telling(tell) => Ok(code?),
+        code = pending.wait_telling(teller()) => Ok(code?),
         () = async { tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} } } => {
             print::say("cancelling");
             canceller.cancel().await.context("the request could not be cancelled; it lapses by itself")?;
@@ -92,12 +92,18 @@ async fn wait(pending: Pending) -> anyhow::Result<Code> {
     }
 }
 
-fn tell(progress: Progress) {
-    match progress {
-        // Said with its id when it was made.
-        Progress::Requested => {}
-        Progress::Approved => print::say("approved   waiting for the message"),
-        Progress::Captured => print::say("captured   claiming the code"),
-        Progress::Unreachable => print::say("           the relay does not answer; still trying"),
+/// Tells what comes about. That the request stands was said with its id when it was made.
+fn teller() -> impl FnMut(Progress) {
+    let mut was_gone = false;
+    move |progress| {
+        print::say(match progress {
+            Progress::Requested if !was_gone => return,
+            Progress::Requested => "requested  the relay answers again; waiting for the user",
+            Progress::Approved => "approved   waiting for the message",
+            Progress::Captured => "captured   claiming the code",
+            Progress::Disconnected => "           the broker is gone; waiting for it to come back",
+            Progress::Unreachable => "           the relay does not answer; still trying",
+        });
+        was_gone = matches!(progress, Progress::Disconnected | Progress::Unreachable);
     }
 }

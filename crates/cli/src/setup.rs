@@ -11,7 +11,7 @@ use agent_otp_jetstream::permission::{self, Grants};
 use agent_otp_keyring::{Home, Pin, private};
 use agent_otp_trust::{IdentityKey, Member};
 use agent_otp_user::Owner;
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::place::Place;
 
@@ -76,6 +76,18 @@ pub(crate) fn run(place: &Place) -> anyhow::Result<Setup> {
     }
     roster.latest()?;
     Ok(Setup { owner: owner_id, roster, users, creds, is_first })
+}
+
+/// The owner whose keys were made before; nothing is made.
+pub(crate) fn owner_of(place: &Place) -> anyhow::Result<Owner> {
+    if !place.owner().exists() {
+        bail!(
+            "there are no keys in {}; `agent-otp serve broker` or `agent-otp up` makes them, or name another \
+             directory with --data",
+            place.dir().display()
+        );
+    }
+    Ok(Owner::new(owner(&place.owner())?, place.rosters()))
 }
 
 fn owner(home: &Home) -> anyhow::Result<IdentityKey> {

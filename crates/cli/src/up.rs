@@ -1,62 +1,85 @@
 //! `agent-otp up`: the main job.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use agent_otp_user::Unverified;
-use tokio::signal::unix::{SignalKind, signal};
+use agent_otp_user::source::Told;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Up;
 use crate::place::Place;
-use crate::print;
 use crate::stack::{Options, Stack};
+use crate::{interrupt, print};
 
 pub(crate) async fn run(place: &Place, up: Up) -> anyhow::Result<ExitCode> {
-    let stop = CancellationToken::new();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let stopping = stop.clone();
-    let signals = tokio::spawn(async move {
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        stopping.cancel();
-    });
+    interrupt::until(async |stop| serve(place, up, &stop).await).await??;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(place: &Place, up: Up, stop: &CancellationToken) -> anyhow::Result<()> {
     let mut say = |line: &str| print::say(line);
-    let served = tokio::select! {
-        started = start(place, up, &mut say) => {
-            let mut stack = started?;
-            let served = stack.serve(stop, &mut |line| print::say(line)).await;
-            print::say("stopping");
-            stack.stop().await?;
-            served
-        }
-        // A start that is broken off drops what it has started; the broker's process goes with it.
-        () = stop.cancelled() => Ok(()),
-    };
-    signals.abort();
-    served.map(|()| ExitCode::SUCCESS)
+    // A start that is broken off drops what it has started; the broker's process goes with it.
+    let Some(started) = stop.run_until_cancelled(start(place, up, &mut say)).await else { return Ok(()) };
+    let mut stack = started?;
+    let served = stack.serve(stop, &mut say).await;
+    say("stopping");
+    stack.stop().await?;
+    served
 }
 
 async fn start(place: &Place, up: Up, say: &mut dyn FnMut(&str)) -> anyhow::Result<Stack> {
-    let found = agent_otp_broker::find_or_install(up.nats_server.as_deref(), say)?;
-    for passed in &found.passed_over {
-        say(&format!("passed over: {passed}"));
-    }
-    let unverified = if up.accept_unverified_mail { Unverified::Accept } else { Unverified::Refuse };
-    let options =
-        Options { nats_server: found.path, nats_port: up.nats_port, smtp_port: up.smtp_port, unverified };
+    let unverified = unverified(up.accept_unverified_mail);
+    let options = Options {
+        nats_server: find(up.nats_server.as_deref(), say)?,
+        nats_port: up.nats_port,
+        source_ports: up.source_ports,
+        unverified,
+        command: "agent-otp up",
+    };
     let stack = Stack::start(place, options, say).await?;
     greet(place, &stack, unverified);
     Ok(stack)
 }
 
+/// The nats-server to run: found or installed.
+pub(crate) fn find(asked: Option<&Path>, say: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
+    let found = agent_otp_broker::find_or_install(asked, say)?;
+    for passed in &found.passed_over {
+        say(&format!("passed over: {passed}"));
+    }
+    Ok(found.path)
+}
+
+pub(crate) fn unverified(is_accepted: bool) -> Unverified {
+    if is_accepted { Unverified::Accept } else { Unverified::Refuse }
+}
+
 /// Says what listens where, and what to type next.
 fn greet(place: &Place, stack: &Stack, unverified: Unverified) {
-    let run = &stack.run;
+    let run = &stack.host.run;
     let data = place.dir().display();
-    let made = if stack.is_first { " (made now, with one agent: shopper)" } else { "" };
+    let made = if stack.host.is_first { " (made now, with one agent: shopper)" } else { "" };
     print::say(&format!("Agent OTP is up. Data: {data}{made}"));
     print::say(&format!("  broker   {}  (pid {})", run.nats_url, run.nats_pid));
-    print::say(&format!("  mail     smtp://{}  (any recipient; forward your mail here)", run.smtp));
     print::say(&format!("  owner    {}", run.owner));
+    greet_sources(&stack.told, unverified);
+    let program = std::env::args().next().unwrap_or_else(|| "agent-otp".to_owned());
+    let program = if place.is_default() { program } else { format!("{program} --data '{data}'") };
+    print::say("Next, in another terminal:");
+    print::say(&format!(
+        "  {program} request --agent shopper --from github.com --reason 'Sign in to GitHub'"
+    ));
+    print::say(&format!("  {program} pending        # what is asked, and the id to approve"));
+    print::say(&format!("  {program} approve ID"));
+    print::say("Ctrl-C stops everything.");
+}
+
+/// Says where messages are taken, and which.
+pub(crate) fn greet_sources(told: &[Told], unverified: Unverified) {
+    for (heading, line) in told.iter().flat_map(|told| &told.greeting) {
+        print::say(&format!("  {heading:<8} {line}"));
+    }
     match unverified {
         Unverified::Accept => {
             print::say("  Mail is taken without proof of its sender; the audit trail says `unverified`.");
@@ -68,13 +91,4 @@ fn greet(place: &Place, stack: &Stack, unverified: Unverified) {
             print::say("  start with --accept-unverified-mail.");
         }
     }
-    let program = std::env::args().next().unwrap_or_else(|| "agent-otp".to_owned());
-    let program = if place.is_default() { program } else { format!("{program} --data '{data}'") };
-    print::say("Next, in another terminal:");
-    print::say(&format!(
-        "  {program} request --agent shopper --from github.com --reason 'Sign in to GitHub'"
-    ));
-    print::say(&format!("  {program} pending        # what is asked, and the id to approve"));
-    print::say(&format!("  {program} approve ID"));
-    print::say("Ctrl-C stops everything.");
 }

@@ -8,6 +8,11 @@ fn help_says_what_can_be_typed() {
     insta::assert_snapshot!("help", typed(&["--help"]));
     insta::assert_snapshot!("help_of_up", typed(&["up", "--help"]));
     insta::assert_snapshot!("help_of_request", typed(&["request", "--help"]));
+    insta::assert_snapshot!("help_of_capture", typed(&["capture", "--help"]));
+    insta::assert_snapshot!("help_of_decode", typed(&["decode", "--help"]));
+    let audit = ["list", "events", "follow", "rebuild"].map(|verb| typed(&["audit", verb, "--help"]));
+    insta::assert_snapshot!("help_of_audit", [typed(&["audit", "--help"]), audit.join("\n")].join("\n"));
+    insta::assert_snapshot!("help_of_alarms", typed(&["alarms", "--help"]));
 }
 
 #[test]
@@ -29,6 +34,14 @@ fn an_error_says_what_was_expected_and_what_to_type_next() {
         vec!["approve", "nonsense"],
         vec!["approve", "019a0000-0000-7000-8000-000000000000"],
         vec!["audit", "list"],
+        vec!["audit", "list", "--type", "asked"],
+        vec!["audit", "events", "--agent", "The Shopper"],
+        vec!["audit", "events", "--since", "yesterday"],
+        vec!["audit", "events", "--since", "2026-01-31T12:00:00Z", "--until", "2026-01-31T11:00:00Z"],
+        vec!["audit", "follow", "--from", "0"],
+        vec!["audit", "follow", "--from", "7", "--since", "2h"],
+        vec!["audit", "rebuild"],
+        vec!["alarms"],
         vec!["up", "--nats-server", "/nowhere/nats-server"],
     ];
     let told: Vec<String> =

@@ -20,6 +20,8 @@ pub enum Command {
         statement: SignedStatement,
         /// The request that was approved.
         request: Digest,
+        /// When the user approved, by the approver's clock.
+        made_at: Timestamp,
         /// Until when the approval may be used.
         expires_at: Timestamp,
         /// The keys of the capturers that may act on it.

@@ -2,8 +2,8 @@
 
 use crate::request::Asked;
 use crate::{
-    CLOCK_SKEW_MAX, Command, Digest, End, Event, EventType, KeyId, Open, SignedStatement, State, Timestamp,
-    Ttl,
+    CLOCK_SKEW_MAX, ClockSkew, Command, Digest, End, Event, EventType, KeyId, Open, Role, SignedStatement,
+    State, Timestamp, Ttl,
 };
 
 /// Why a command is refused by the rules.
@@ -33,16 +33,9 @@ pub enum Rejection {
         /// Until when.
         expires_at: Timestamp,
     },
-    /// The agent's clock is off.
-    #[error(
-        "the request was made at {made_at}, which is more than 60 s from this clock's {now}; set the clocks"
-    )]
-    ClockSkew {
-        /// By the agent's clock.
-        made_at: Timestamp,
-        /// By the clock that compared.
-        now: Timestamp,
-    },
+    /// The clocks of a member and of the relay are too far apart.
+    #[error(transparent)]
+    ClockSkew(#[from] ClockSkew),
     /// The time to live is too short or too long.
     #[error("a request stands for 1 s to 1 h, not from {made_at} to {expires_at}")]
     Lifetime {
@@ -82,8 +75,8 @@ impl State {
             Command::Request { statement, made_at, expires_at } => {
                 self.request(statement, *made_at, *expires_at, now)
             }
-            Command::Approve { statement, request, expires_at, capturers } => {
-                self.approve(statement, *request, *expires_at, capturers, now)
+            Command::Approve { statement, request, made_at, expires_at, capturers } => {
+                self.approve(statement, *request, (*made_at, *expires_at), capturers, now)
             }
             Command::Deny { statement, request } => self.deny(statement, *request, now),
             Command::Capture { statement, decision, sealed } => {
@@ -106,9 +99,7 @@ impl State {
             let same = open.asked().digest == statement.digest();
             return if same { Ok(None) } else { Err(Rejection::Taken) };
         }
-        if made_at.distance(now) > CLOCK_SKEW_MAX {
-            return Err(Rejection::ClockSkew { made_at, now });
-        }
+        agrees(Role::Agent, made_at, now)?;
         if !(Ttl::MIN..=Ttl::MAX).contains(&expires_at.since(made_at)) {
             return Err(Rejection::Lifetime { made_at, expires_at });
         }
@@ -122,7 +113,7 @@ impl State {
         &self,
         statement: &SignedStatement,
         request: Digest,
-        expires_at: Timestamp,
+        (made_at, expires_at): (Timestamp, Timestamp),
         capturers: &[KeyId],
         now: Timestamp,
     ) -> Result<Option<Event>, Rejection> {
@@ -137,6 +128,7 @@ impl State {
             }
         };
         asked.is_spoken_of(request)?;
+        agrees(Role::Approver, made_at, now)?;
         if expires_at > asked.expires_at || expires_at <= now {
             return Err(Rejection::DecisionExpired { expires_at });
         }
@@ -250,6 +242,14 @@ impl State {
             }
         }
     }
+}
+
+/// Whether a member's clock and the relay's are close enough.
+fn agrees(whose: Role, made_at: Timestamp, now: Timestamp) -> Result<(), ClockSkew> {
+    if made_at.distance(now) > CLOCK_SKEW_MAX {
+        return Err(ClockSkew::with_relay(whose, made_at, now));
+    }
+    Ok(())
 }
 
 impl Asked {

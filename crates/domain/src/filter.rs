@@ -17,6 +17,8 @@ pub enum Channel {
     Email,
     /// A text message.
     Sms,
+    /// The user's own hands: typed or pasted.
+    Pasted,
 }
 
 /// The channels that a request allows.
@@ -33,12 +35,15 @@ pub enum Channels {
 
 impl Channels {
     /// Whether a message that came this way may answer the request.
+    ///
+    /// A request names the ways in which messages come by themselves. What the user pastes, the user has chosen, so
+    /// every request admits it, and none can ask for it.
     #[must_use]
     pub fn admit(self, channel: Channel) -> bool {
-        match self {
-            Self::Email => channel == Channel::Email,
-            Self::Sms => channel == Channel::Sms,
-            Self::Any => true,
+        match channel {
+            Channel::Email => matches!(self, Self::Email | Self::Any),
+            Channel::Sms => matches!(self, Self::Sms | Self::Any),
+            Channel::Pasted => true,
         }
     }
 }
@@ -98,7 +103,7 @@ macro_rules! words {
     };
 }
 
-words!(Channel, "channel", [("email", Self::Email), ("sms", Self::Sms)]);
+words!(Channel, "channel", [("email", Self::Email), ("sms", Self::Sms), ("pasted", Self::Pasted)]);
 words!(Channels, "channel", [("email", Self::Email), ("sms", Self::Sms), ("any", Self::Any)]);
 words!(Wanted, "thing to ask for", [("code", Self::Code), ("link", Self::Link)]);
 words!(
@@ -335,6 +340,17 @@ mod tests {
         assert!(filter("GitHub").check().is_err());
         assert!(Filter { channels: Channels::Sms, ..filter("github.com") }.check().is_err());
         assert_eq!(Filter { channels: Channels::Any, ..filter("GitHub") }.check(), Ok(()));
+    }
+
+    #[test]
+    fn what_the_user_pastes_answers_every_request_and_none_can_ask_for_it() {
+        for channels in [Channels::Email, Channels::Sms, Channels::Any] {
+            assert!(channels.admit(Channel::Pasted), "{channels}");
+        }
+        assert!(!Channels::Email.admit(Channel::Sms) && !Channels::Sms.admit(Channel::Email));
+        assert_eq!(serde_json::to_string(&Channel::Pasted).unwrap(), "\"pasted\"");
+        assert!("pasted".parse::<Channels>().is_err());
+        assert!(serde_json::from_str::<Channels>("\"pasted\"").is_err());
     }
 
     #[test]

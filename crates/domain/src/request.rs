@@ -1,11 +1,6 @@
 //! The life of one request: `requested -> approved -> captured -> consumed`, or an early end.
 
-use std::time::Duration;
-
 use crate::{Digest, Event, EventType, KeyId, Timestamp};
-
-/// How far an agent's clock may be from the relay's and the capturer's.
-pub const CLOCK_SKEW_MAX: Duration = Duration::from_mins(1);
 
 /// Where a request stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

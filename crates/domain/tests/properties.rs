@@ -145,9 +145,10 @@ fn command() -> impl Strategy<Value = Command> {
         (signed("request"), 0..60_000_i64, 1_000..200_000_i64).prop_map(|(statement, made_at, ttl)| {
             Command::Request { statement, made_at: ms(made_at), expires_at: ms(made_at + ttl) }
         }),
-        (signed("decision"), digest("request"), 0..200_000_i64, capturers()).prop_map(
-            |(statement, request, expires_at, capturers)| {
-                Command::Approve { statement, request, expires_at: ms(expires_at), capturers }
+        (signed("decision"), digest("request"), 0..60_000_i64, 0..200_000_i64, capturers()).prop_map(
+            |(statement, request, made_at, expires_at, capturers)| {
+                let (made_at, expires_at) = (ms(made_at), ms(expires_at));
+                Command::Approve { statement, request, made_at, expires_at, capturers }
             }
         ),
         (signed("denial"), digest("request"))

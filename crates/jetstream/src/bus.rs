@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use agent_otp_domain::{MemberId, OwnerId, Recorded, RequestKey, Role, SignedStatement, codec};
+use agent_otp_domain::{MemberId, OwnerId, Recorded, RequestKey, Role, SignedStatement, Timestamp, codec};
 use async_nats::HeaderMap;
 use async_nats::client::RequestErrorKind;
-use backon::{ExponentialBuilder, Retryable as _};
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
-use crate::connection::Connection;
+use crate::clock;
+use crate::connection::{Connection, PATIENCE};
 use crate::message::{Ask, OpenRequest, RefusalCode, Reply};
 use crate::subject;
 
@@ -44,7 +46,9 @@ pub enum CallError {
 }
 
 impl CallError {
-    fn is_transient(&self) -> bool {
+    /// Whether asking again may help: nobody answered, or the relay's store is not there at the moment.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
             Self::Refused { code, .. } => *code == RefusalCode::Unavailable,
@@ -81,23 +85,30 @@ impl Bus {
         &self.connection
     }
 
-    /// Asks, and asks again for some seconds while nobody answers.
+    /// Asks, and asks again for some seconds while nobody answers, or what is asked for is not to be had.
     ///
     /// # Errors
     ///
-    /// [`CallError`] says what came of it.
+    /// [`CallError`] says what came of it: of the last try that came to anything.
     pub async fn call(&self, ask: &Ask) -> Result<Reply, CallError> {
-        let backoff = ExponentialBuilder::default()
+        let mut pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(50))
             .with_max_delay(Duration::from_secs(1))
-            .with_total_delay(Some(TRY_FOR))
-            .with_max_times(100)
-            .with_jitter();
-        let trying = (|| self.call_once(ask)).retry(backoff).when(CallError::is_transient);
-        // The backoff counts its own pauses only; a broker that swallows requests would take far longer.
-        tokio::time::timeout(TRY_FOR, trying)
-            .await
-            .unwrap_or_else(|elapsed| Err(CallError::Unreachable(elapsed.into())))
+            .without_max_times()
+            .with_jitter()
+            .build();
+        let deadline = Instant::now() + TRY_FOR;
+        let mut failed = None;
+        loop {
+            // On the heap, because whoever awaits several calls would hold all of their states in its own.
+            match timeout_at(deadline, Box::pin(self.call_once(ask))).await {
+                Ok(Err(error)) if error.is_transient() => failed = Some(error),
+                Ok(answered) => return answered,
+                // A relay that said that it has lost a code was reached: its word outlives the last try.
+                Err(elapsed) => return Err(failed.unwrap_or_else(|| CallError::Unreachable(elapsed.into()))),
+            }
+            sleep(pauses.next().unwrap_or_default()).await;
+        }
     }
 
     /// Asks once.
@@ -140,16 +151,31 @@ impl Bus {
     ///
     /// As [`Bus::call`].
     pub async fn get(&self, key: &RequestKey) -> Result<Vec<Recorded>, CallError> {
+        Ok(self.get_dated(key).await?.0)
+    }
+
+    /// Reads the same, and works out when the request was stored by this machine's own clock: the relay says how long
+    /// ago that was. None if it does not say, or if its answer was under way for too long to tell.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::call`].
+    pub async fn get_dated(&self, key: &RequestKey) -> Result<(Vec<Recorded>, Option<Timestamp>), CallError> {
+        let asked_at = clock::now();
         let ask = Ask::Get { agent: key.agent.clone(), request: key.request };
-        match self.call(&ask).await {
-            Ok(Reply::Events { events }) => events
-                .iter()
-                .map(|bytes| codec::decode_event(bytes).map_err(|error| CallError::Unreadable(error.into())))
-                .collect(),
-            Ok(_) => Err(unexpected()),
-            Err(CallError::Refused { code: RefusalCode::Unknown, .. }) => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
+        let (events, now) = match self.call(&ask).await {
+            Ok(Reply::Events { events, now }) => (events, now),
+            Ok(_) => return Err(unexpected()),
+            Err(CallError::Refused { code: RefusalCode::Unknown, .. }) => return Ok((Vec::new(), None)),
+            Err(error) => return Err(error),
+        };
+        let decoded = events.iter().map(|bytes| codec::decode_event(bytes));
+        let events: Vec<Recorded> =
+            decoded.collect::<Result<_, _>>().map_err(|error| CallError::Unreadable(error.into()))?;
+        let answered_at = clock::now();
+        let prompt = now.filter(|_| answered_at.since(asked_at) < PATIENCE);
+        let age = prompt.and_then(|now| Some(now.since(events.first()?.time)));
+        Ok((events, age.map(|age| answered_at.before(age))))
     }
 
     /// Lists all of the owner's open requests, page by page.

@@ -16,6 +16,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a client waits before it tries again to reach the broker.
 const RECONNECT_MAX: Duration = Duration::from_millis(500);
 
+/// How many messages of a subscription wait to be read; what comes on top is dropped, and asked for again.
+const UNREAD_MAX: usize = 8_192;
+
 /// Who connects: it decides where the replies go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
@@ -64,6 +67,7 @@ pub struct Connection {
     pub(crate) client: Client,
     pub(crate) jetstream: jetstream::Context,
     connects: watch::Receiver<u64>,
+    is_up: watch::Receiver<bool>,
 }
 
 /// Why a party cannot connect.
@@ -88,12 +92,15 @@ impl Connection {
     /// [`ConnectError`] if the broker cannot be reached or refuses the user.
     pub async fn open(login: &Login, who: &Who) -> Result<Self, ConnectError> {
         let (connected, connects) = watch::channel(0_u64);
+        let (up, is_up) = watch::channel(true);
+        let count = move || connected.send_modify(|count| *count = count.saturating_add(1));
         let client = ConnectOptions::with_nkey(login.nkey_seed.as_str().to_owned())
             .name(format!("agent-otp {who:?}"))
             .custom_inbox_prefix(who.inbox())
             .request_timeout(Some(PATIENCE))
             .connection_timeout(PATIENCE)
             .ping_interval(Duration::from_secs(10))
+            .subscription_capacity(UNREAD_MAX)
             .max_reconnects(None)
             .reconnect_delay_callback(|attempt| {
                 let attempt: u32 = attempt.try_into().unwrap_or(u32::MAX);
@@ -101,15 +108,24 @@ impl Connection {
             })
             .event_callback(move |event| {
                 match &event {
-                    Event::Connected => connected.send_modify(|count| *count = count.saturating_add(1)),
+                    Event::Connected => {
+                        up.send_replace(true);
+                        count();
+                    }
+                    Event::Disconnected => {
+                        debug!("the broker is gone");
+                        up.send_replace(false);
+                    }
                     // A permission that is missing shows only here; the request itself just times out.
                     Event::ServerError(error) => warn!(%error, "the broker refuses"),
-                    Event::SlowConsumer(subscription) => warn!(subscription, "messages are dropped"),
-                    Event::Disconnected
-                    | Event::LameDuckMode
-                    | Event::Draining
-                    | Event::Closed
-                    | Event::ClientError(_) => debug!(%event, "connection"),
+                    // What was dropped is not known: it is all asked for again.
+                    Event::SlowConsumer(subscription) => {
+                        warn!(subscription, "messages are dropped");
+                        count();
+                    }
+                    Event::LameDuckMode | Event::Draining | Event::Closed | Event::ClientError(_) => {
+                        debug!(%event, "connection");
+                    }
                 }
                 std::future::ready(())
             })
@@ -117,7 +133,7 @@ impl Connection {
             .await
             .map_err(|source| ConnectError::Connect { url: login.url.clone(), source })?;
         let jetstream = ContextBuilder::new().timeout(PATIENCE).ack_timeout(PATIENCE).build(client.clone());
-        Ok(Self { client, jetstream, connects })
+        Ok(Self { client, jetstream, connects, is_up })
     }
 
     /// The client itself, for what is not of this crate: a test that looks at the wire.
@@ -126,10 +142,17 @@ impl Connection {
         &self.client
     }
 
-    /// Counts the connects; whoever watches it asks again after each.
+    /// Counts the connects, and the messages that this client dropped because nobody read them: something may have
+    /// been missed, so whoever watches it asks again after each.
     #[must_use]
     pub fn connects(&self) -> watch::Receiver<u64> {
         self.connects.clone()
+    }
+
+    /// Whether the broker is there at the moment.
+    #[must_use]
+    pub fn is_up(&self) -> watch::Receiver<bool> {
+        self.is_up.clone()
     }
 
     /// Waits until everything that was published has left.

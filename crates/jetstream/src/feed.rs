@@ -101,6 +101,17 @@ pub struct StoredEvent {
     pub body: Bytes,
 }
 
+impl From<direct::Stored> for StoredEvent {
+    fn from(message: direct::Stored) -> Self {
+        Self {
+            sequence: message.sequence,
+            stored_at: message.time,
+            subject: message.subject,
+            body: message.body,
+        }
+    }
+}
+
 /// Reads the log by sequence, without a consumer: an auditor needs no more than this one grant.
 #[derive(Debug, Clone)]
 pub struct Replay {
@@ -125,13 +136,18 @@ impl Replay {
     pub async fn from(&self, sequence: u64) -> Result<Vec<StoredEvent>, StoreError> {
         let query = json!({ "seq": sequence.max(1), "batch": Self::BATCH });
         let found = direct::get_many(&self.connection, subject::LOG_STREAM, &query).await?;
-        let stored = |message: direct::Stored| StoredEvent {
-            sequence: message.sequence,
-            stored_at: message.time,
-            subject: message.subject,
-            body: message.body,
-        };
-        Ok(found.into_iter().map(stored).collect())
+        Ok(found.into_iter().map(StoredEvent::from).collect())
+    }
+
+    /// The log's first event; none if it is empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replay::from`].
+    pub async fn first(&self) -> Result<Option<StoredEvent>, StoreError> {
+        let query = json!({ "seq": 1, "next_by_subj": subject::LOG_ALL });
+        let found = direct::get_one(&self.connection, subject::LOG_STREAM, &query).await?;
+        Ok(found.map(StoredEvent::from))
     }
 
     /// The sequence of the log's last event; 0 if it is empty.

@@ -1,6 +1,6 @@
 //! What is said on the command bus: commands, queries, and the relay's replies, each self-describing from its body.
 
-use agent_otp_domain::{EventType, MemberId, RequestId, SealedCode, SignedStatement, Version};
+use agent_otp_domain::{EventType, MemberId, RequestId, SealedCode, SignedStatement, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::subject::Verb;
@@ -137,9 +137,11 @@ pub enum Reply {
     Events {
         /// In order.
         events: Vec<serde_bytes::ByteBuf>,
+        /// What time it is, by the relay's clock.
+        now: Option<Timestamp>,
     },
     /// A page of open requests.
-    #[serde(rename = "open.v1")]
+    #[serde(rename = "requests.v1")]
     Open {
         /// Those of this page.
         requests: Vec<OpenRequest>,
@@ -147,7 +149,7 @@ pub enum Reply {
         next: Option<u64>,
     },
     /// A signed roster.
-    #[serde(rename = "roster.v1")]
+    #[serde(rename = "signed_roster.v1")]
     Roster {
         /// The roster.
         statement: SignedStatement,
@@ -217,6 +219,10 @@ impl RefusalCode {
 }
 
 impl Reply {
+    /// What the replies are called: no command or other message is called so.
+    pub const TYPES: [&'static str; 6] =
+        ["done.v1", "code.v1", "events.v1", "requests.v1", "signed_roster.v1", "refused.v1"];
+
     /// What happened to the request, if the reply says so.
     #[must_use]
     pub fn phase(&self) -> Option<EventType> {

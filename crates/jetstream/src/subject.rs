@@ -145,6 +145,12 @@ impl Verb {
         }
     }
 
+    /// What the command is called: the `type` of its body.
+    #[must_use]
+    pub fn message_type(self) -> String {
+        format!("{}.v1", self.as_str())
+    }
+
     /// What a role may ask of the relay.
     #[must_use]
     pub fn of(role: Role) -> &'static [Self] {

@@ -36,6 +36,11 @@ pub struct Timer {
     pub expires_at: Timestamp,
 }
 
+impl Timer {
+    /// What the message is called.
+    pub const TYPE: &'static str = "timer.v1";
+}
+
 /// A page of an owner's armed timers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Armed {

@@ -2,19 +2,34 @@
 
 use std::time::Duration;
 
-use agent_otp_domain::{Digest, RequestKey, SealedCode};
+use agent_otp_domain::{Digest, RequestKey, SealedCode, codec};
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use serde::{Deserialize, Serialize};
 
 use crate::connection::Connection;
 use crate::error::StoreError;
+use crate::message::Sealed;
 use crate::subject;
 
 /// The vault.
 #[derive(Debug, Clone)]
 pub struct Vault {
     connection: Connection,
+}
+
+/// What is kept under a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "sealed.v1")]
+pub struct Kept {
+    /// The sealed code, `enc ‖ ct`.
+    pub sealed: Sealed,
+}
+
+impl Kept {
+    /// What the message is called.
+    pub const TYPE: &'static str = "sealed.v1";
 }
 
 impl Vault {
@@ -37,7 +52,8 @@ impl Vault {
         ttl: Duration,
     ) -> Result<(), StoreError> {
         let message = PublishMessage::build()
-            .payload(sealed.as_bytes().to_vec().into())
+            .payload(codec::encode(&Kept { sealed: Sealed(sealed.clone()) }).into())
+            .header("Content-Type", "application/msgpack")
             .expected_last_subject_sequence(0)
             .ttl(ttl.max(Duration::from_secs(1)));
         let publish = self.connection.jetstream.send_publish(subject::vault(key, digest), message);
@@ -63,7 +79,8 @@ impl Vault {
     pub async fn read(&self, key: &RequestKey, digest: &Digest) -> Result<Option<SealedCode>, StoreError> {
         let found = self.last(&subject::vault(key, digest)).await?;
         Ok(found
-            .map(|(_, bytes)| SealedCode::new(bytes))
+            .and_then(|(_, bytes)| codec::decode::<Kept>(&bytes).ok())
+            .map(|kept| kept.sealed.0)
             .filter(|sealed| Digest::of(&[sealed.as_bytes()]) == *digest))
     }
 

@@ -46,7 +46,7 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`VerifyError::Roster`] if it went backwards or is stale.
+    /// [`VerifyError::Roster`] if it went backwards, is stale, or is dated in the future.
     pub async fn current(&self, now: Timestamp) -> Result<(RosterRef, Roster), VerifyError> {
         let latest = self.bus.roster(None).await?;
         let checked = self.book(|book| {
@@ -60,7 +60,7 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`RosterError::Missing`] or [`RosterError::Stale`].
+    /// [`RosterError::Missing`], [`RosterError::Stale`] or [`RosterError::Ahead`].
     pub fn standing(&self, now: Timestamp) -> Result<RosterRef, RosterError> {
         self.book(|book| book.current(now).map(|(reference, _)| reference))
     }
@@ -71,8 +71,20 @@ impl Verifier {
     ///
     /// [`VerifyError::Untrusted`] if the events are not what their statements say.
     pub async fn request(&self, key: &RequestKey) -> Result<Option<VerifiedRequest>, VerifyError> {
-        let events = self.bus.get(key).await?;
-        if events.is_empty() { Ok(None) } else { self.verify(&events).await.map(Some) }
+        Ok(self.request_dated(key).await?.map(|(verified, _)| verified))
+    }
+
+    /// The same, and when the request was stored, as [`Bus::get_dated`] works it out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Verifier::request`].
+    pub async fn request_dated(
+        &self,
+        key: &RequestKey,
+    ) -> Result<Option<(VerifiedRequest, Option<Timestamp>)>, VerifyError> {
+        let (events, stored_at) = self.bus.get_dated(key).await?;
+        if events.is_empty() { Ok(None) } else { Ok(Some((self.verify(&events).await?, stored_at))) }
     }
 
     /// Verifies a request's events, and that those who signed them still belong to the owner.

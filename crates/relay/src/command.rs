@@ -50,6 +50,7 @@ impl Relay {
         let command = Command::Approve {
             statement,
             request: decision.request,
+            made_at: decision.heading.made_at,
             expires_at: decision.expires_at,
             capturers: capturers.clone(),
         };

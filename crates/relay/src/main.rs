@@ -74,7 +74,7 @@ impl Broker {
 /// What is logged, by `$AGENT_OTP_LOG`. The NATS client would log what it receives at `debug`, sealed codes too.
 fn log_filter() -> EnvFilter {
     let asked = std::env::var("AGENT_OTP_LOG").unwrap_or_else(|_| "info".to_owned());
-    EnvFilter::new(format!("{asked},async_nats=warn"))
+    EnvFilter::new(format!("{asked},async_nats=off"))
 }
 
 #[tokio::main]

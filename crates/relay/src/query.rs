@@ -1,6 +1,7 @@
 //! Queries: a request's stored events, an owner's open requests, a roster. Nothing here changes anything.
 
 use agent_otp_domain::{MemberId, RequestId, RequestKey, Role, State};
+use agent_otp_jetstream::clock;
 use agent_otp_jetstream::message::{OpenRequest, Reply};
 use serde_bytes::ByteBuf;
 
@@ -25,7 +26,8 @@ impl Relay {
             let is_current = self.log.is_current(&key, loaded.last()).await?;
             return Err(if is_current { Refusal::unknown() } else { Refusal::behind() });
         }
-        Ok(Reply::Events { events: loaded.bytes.iter().map(|bytes| ByteBuf::from(bytes.to_vec())).collect() })
+        let events = loaded.bytes.iter().map(|bytes| ByteBuf::from(bytes.to_vec())).collect();
+        Ok(Reply::Events { events, now: Some(clock::now()) })
     }
 
     /// One page of the owner's requests that have not ended, found by their armed timers.

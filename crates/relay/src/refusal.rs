@@ -94,7 +94,8 @@ impl From<RosterError> for Refusal {
             | RosterError::Backwards { .. }
             | RosterError::Forked { .. }
             | RosterError::Missing
-            | RosterError::Stale { .. }) => Self::new(RefusalCode::Untrusted, error.to_string()),
+            | RosterError::Stale { .. }
+            | RosterError::Ahead(_)) => Self::new(RefusalCode::Untrusted, error.to_string()),
         }
     }
 }

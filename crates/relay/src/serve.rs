@@ -1,6 +1,7 @@
 //! The relay as a whole: what it holds, what it answers, and when it stops.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent_otp_domain::{Actor, MemberId, OwnerId, RequestKey, Role, Version};
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
@@ -8,6 +9,7 @@ use agent_otp_jetstream::provision::Settings;
 use agent_otp_jetstream::{Connection, Incoming, Log, Rosters, Service, StoreError, Timers, Vault, Verb};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
@@ -16,6 +18,9 @@ use crate::refusal::Refusal;
 
 /// How many commands are under way at once; more wait in the subscription.
 const COMMANDS_MAX: usize = 256;
+
+/// Within what time an answer still finds its asker, which asks again after 2 s.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
 /// A relay. It holds no state of its own, so any number of them may run side by side.
 #[derive(Debug)]
@@ -99,10 +104,11 @@ impl Relay {
                 }
                 incoming = service.next() => incoming.ok_or(ServeError::Closed)?,
             };
+            let taken_at = Instant::now();
             let Ok(place) = places.clone().acquire_owned().await else { break };
             let relay = relay.clone();
             commands.spawn(async move {
-                relay.answer(incoming).await;
+                relay.answer(incoming, taken_at).await;
                 drop(place);
             });
         }
@@ -113,16 +119,18 @@ impl Relay {
         Ok(())
     }
 
-    async fn answer(&self, incoming: Incoming) {
+    async fn answer(&self, incoming: Incoming, taken_at: Instant) {
         let caller =
             Caller { owner: incoming.owner.clone(), role: incoming.role, member: incoming.member.clone() };
         let answered = self.reply(&caller, &incoming).await;
         let Answered { reply, consumed } = answered.unwrap_or_else(|refusal| Reply::from(refusal).into());
         debug!(verb = incoming.verb.as_str(), role = %caller.role, member = %caller.member, reply = kind(&reply), "answered");
         incoming.answer(&reply).await;
-        if let Some(key) = consumed {
+        let is_heard = taken_at.elapsed() < HEARD_WITHIN;
+        if let Some(key) = consumed.filter(|_| is_heard) {
             self.connection.flush().await;
-            // The follower of the log repeats this if it fails or this relay dies first.
+            // The follower of the log repeats this if it fails or this relay dies first, and does it where the answer
+            // came too late: the agent asks again, and must still find the sealed code.
             if let Err(error) = self.vault.erase(&key).await {
                 warn!(request = %key, %error, "erasure is left to the follower");
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agent_otp_domain::{Digest, KeyId, OwnerId, Role, SignedStatement, Timestamp};
+use agent_otp_domain::{CLOCK_SKEW_MAX, ClockSkew, Digest, KeyId, OwnerId, Role, SignedStatement, Timestamp};
 
 use crate::{PublicKey, Roster, RosterRef, Untrusted};
 
@@ -55,10 +55,10 @@ pub enum RosterError {
         /// When its validity ended.
         since: Timestamp,
     },
+    /// The latest is dated further ahead than clocks may be apart.
+    #[error("the roster is dated in the future: {0}")]
+    Ahead(ClockSkew),
 }
-
-/// How far ahead of the reader's clock a roster may be dated.
-const AHEAD_MAX: std::time::Duration = agent_otp_domain::CLOCK_SKEW_MAX;
 
 impl Book {
     /// A book for the owner whose key has the fingerprint `pin`; `seen` is what was kept from before.
@@ -148,7 +148,7 @@ impl Book {
     ///
     /// # Errors
     ///
-    /// [`RosterError::Missing`] or [`RosterError::Stale`]: the member waits, and says since when.
+    /// [`RosterError::Missing`], [`RosterError::Stale`] or [`RosterError::Ahead`]: the member waits, and says for what.
     pub fn current(&self, now: Timestamp) -> Result<(RosterRef, &Roster), RosterError> {
         let (number, (digest, roster)) = self.rosters.last_key_value().ok_or(RosterError::Missing)?;
         if self.seen.is_some_and(|seen| seen.number > *number) {
@@ -157,10 +157,8 @@ impl Book {
         if now >= roster.valid_until {
             return Err(RosterError::Stale { since: roster.valid_until });
         }
-        if roster.made_at > now.after(AHEAD_MAX) {
-            return Err(
-                Untrusted::Malformed { what: "the roster is dated in the future; set the clocks" }.into()
-            );
+        if roster.made_at > now.after(CLOCK_SKEW_MAX) {
+            return Err(RosterError::Ahead(ClockSkew::with_this_machine(Role::Owner, roster.made_at, now)));
         }
         Ok((RosterRef { number: *number, digest: *digest }, roster))
     }

@@ -78,7 +78,13 @@ impl PublicKey {
     /// The fingerprint.
     #[must_use]
     pub fn id(&self) -> KeyId {
-        KeyId::of(self.0.as_bytes())
+        KeyId::of(self.as_bytes())
+    }
+
+    /// The bytes, as RFC 8032 writes them.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
     }
 
     /// Whether this key signed the statement's exact bytes. Strict: see RFC 8032 §5.1.7 and Chalkias et al., 2020.

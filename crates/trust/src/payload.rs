@@ -133,7 +133,7 @@ pub struct Decision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SenderCheck {
-    /// The sender was taken on its word, because the user said so.
+    /// The sender was taken on its word, because the user said so; or the user pasted what it sent.
     Unverified,
 }
 
@@ -143,11 +143,12 @@ pub enum SenderCheck {
 pub struct Evidence {
     /// How the message came.
     pub channel: Channel,
-    /// Which of the user's sources took it: `smtp`.
+    /// Which of the user's sources took it: `smtp` or `sms-webhook`; `terminal`, if the user pasted it.
     pub source: String,
     /// How sure the capturer was of the sender.
     pub sender: SenderCheck,
-    /// When the capturer received it, by its own clock.
+    /// When the capturer received it, or the user pasted it, by the capturer's clock; of a text message that its phone
+    /// had received earlier, that time.
     pub received_at: Timestamp,
 }
 

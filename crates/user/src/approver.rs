@@ -131,7 +131,10 @@ impl Approver {
     }
 
     async fn roster(&self) -> Result<(RosterRef, Roster), ApproverError> {
-        let current = self.member.verifier.current(clock::now()).await?;
+        let current = self.member.verifier.current(clock::now()).await.map_err(|error| match error {
+            VerifyError::Call(error) => ApproverError::Call(error),
+            error @ (VerifyError::Roster(_) | VerifyError::Untrusted(_)) => ApproverError::Verify(error),
+        })?;
         self.home.remember(current.0)?;
         Ok(current)
     }

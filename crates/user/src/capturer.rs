@@ -1,44 +1,44 @@
 //! The capturer: decides for itself, from statements, what to capture; seals the one code, and sees it stored.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use agent_otp_domain::{CLOCK_SKEW_MAX, Digest, MemberId, RequestKey, Role, Timestamp, Ttl};
-use agent_otp_jetstream::message::{Ask, RefusalCode};
-use agent_otp_jetstream::{CallError, ConnectError, Login, Member, clock};
+use agent_otp_domain::{Digest, MemberId, RequestKey, Timestamp, Ttl};
+use agent_otp_jetstream::message::RefusalCode;
+use agent_otp_jetstream::{CallError, ConnectError, Login, clock};
 use agent_otp_keyring::{Home, KeyringError};
-use agent_otp_seal::{Context, RecipientError, RecipientKey, SealError};
-use agent_otp_trust::{Capture, IdentityKey, RosterRef, VerifiedRequest};
+use agent_otp_trust::{RosterRef, VerifiedRequest};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::desk::{Desk, Doubt, Outcome, Release};
-use crate::extract;
 use crate::message::Message;
 use crate::notices::{Notice, Notices};
-use crate::spent::{Offer, Record, Spent};
+use crate::sealer::{CaptureError, Sealer};
+use crate::spent::{Offer, SpendError};
 use crate::watch::{self, Update};
+use crate::{extract, obstacle};
 
 /// How often what is past use is dropped, although nothing happens.
 const TIDY_EVERY: Duration = Duration::from_secs(30);
+/// How long an offer waits that the relay could not take.
+const OFFER_AGAIN: Duration = Duration::from_millis(500);
 /// How many updates may wait.
 const UPDATES_WAITING_MAX: usize = 256;
 
 /// Captures what the user approved.
 #[derive(Debug)]
 pub struct Capturer {
-    member: Arc<Member>,
-    identity: IdentityKey,
-    home: Home,
+    sealer: Sealer,
     desk: Desk,
-    spent: Spent,
     notices: Notices,
     /// The requests whose times this machine's clock does not agree with, until they lapse.
     mistimed: BTreeMap<RequestKey, Timestamp>,
     offers: JoinSet<(Digest, Result<(), CallError>)>,
+    /// The decisions whose captures are on their way.
+    offering: BTreeSet<Digest>,
 }
 
 /// Why a capturer cannot start.
@@ -50,17 +50,6 @@ pub enum CapturerError {
     /// The broker is not there.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-}
-
-/// Why a code was not sealed.
-#[derive(Debug, thiserror::Error)]
-enum CaptureError {
-    #[error("the agent's public key cannot be used")]
-    Recipient(#[from] RecipientError),
-    #[error("the code cannot be sealed")]
-    Seal(#[from] SealError),
-    #[error("the record cannot be written")]
-    Record(#[from] KeyringError),
 }
 
 impl Capturer {
@@ -75,19 +64,15 @@ impl Capturer {
         name: MemberId,
         notices: Notices,
     ) -> Result<Self, CapturerError> {
-        let (identity, pin) = (home.identity()?, home.pin()?);
-        let spent = Spent::open(home.dir().join("spent"))?;
-        let member = Member::connect(login, Role::Capturer, name, pin.owner_key, pin.roster).await?;
-        let desk = Desk::new(identity.id(), spent.decisions().collect());
+        let sealer = Sealer::connect(login, home, name).await?;
+        let desk = Desk::new(sealer.key(), sealer.spent.decisions().collect());
         Ok(Self {
-            member: Arc::new(member),
-            identity,
-            home,
+            sealer,
             desk,
-            spent,
             notices,
             mistimed: BTreeMap::new(),
             offers: JoinSet::new(),
+            offering: BTreeSet::new(),
         })
     }
 
@@ -95,7 +80,11 @@ impl Capturer {
     pub async fn run(mut self, mut messages: mpsc::Receiver<Message>, stop: CancellationToken) {
         let (sender, mut updates) = mpsc::channel(UPDATES_WAITING_MAX);
         let mut watching = JoinSet::new();
-        watching.spawn(watch::watch(self.member.clone(), self.spent.standing().collect(), sender));
+        watching.spawn(watch::watch(
+            self.sealer.member.clone(),
+            self.sealer.spent.standing().collect(),
+            sender,
+        ));
         watching.spawn_blocking(extract::warm_up);
         let mut tidy = tokio::time::interval(TIDY_EVERY);
         loop {
@@ -112,7 +101,8 @@ impl Capturer {
                 },
                 Some(joined) = self.offers.join_next() => {
                     if let Ok((decision, outcome)) = joined {
-                        offered(decision, outcome);
+                        self.offering.remove(&decision);
+                        self.offered(decision, outcome);
                     }
                     continue;
                 }
@@ -125,26 +115,25 @@ impl Capturer {
 
     fn learn(&mut self, update: Update) {
         match update {
-            Update::Request { verified, is_new } => {
-                if verified.end.is_none() && self.is_mistimed(&verified, is_new) {
+            Update::Request { verified, stored_at } => {
+                if verified.end.is_none() && self.is_mistimed(&verified, stored_at) {
                     return;
                 }
-                if verified.end.is_some()
-                    && let Err(error) = self.spent.end(&verified.key)
-                {
-                    warn!(request = %verified.key, %error, "the record stays as it is");
+                if verified.end.is_some() {
+                    self.read_again();
+                    self.sealer.end(&verified.key);
                 }
                 self.desk.learn(*verified);
             }
             Update::Synced => {
-                if let Err(error) = self.spent.forget(clock::now()) {
+                self.read_again();
+                if let Err(error) = self.sealer.spent.forget(clock::now()) {
                     warn!(%error, "old records stay");
                 }
-                if let Some(Err(error)) = self.member.verifier.seen().map(|seen| self.home.remember(seen)) {
-                    warn!(%error, "the roster is not remembered");
-                }
+                self.sealer.remember_roster();
+                let offers = self.sealer.spent.offers();
                 let offers: Vec<(Digest, Offer)> =
-                    self.spent.offers().map(|(decision, offer)| (decision, offer.clone())).collect();
+                    offers.map(|(decision, offer)| (decision, offer.clone())).collect();
                 for (decision, offer) in offers {
                     self.offer(decision, offer);
                 }
@@ -152,28 +141,34 @@ impl Capturer {
         }
     }
 
-    /// Whether the request's time cannot be right: its clock is off, or the relay hands out an old request as a new
-    /// one. Its window would be wrong, so it is refused for good.
-    fn is_mistimed(&mut self, verified: &VerifiedRequest, is_new: bool) -> bool {
+    /// Learns of what another program of this home has captured: the user may have pasted a code.
+    fn read_again(&mut self) {
+        if let Err(error) = self.sealer.spent.read_again() {
+            warn!(%error, "records of others are not read");
+        }
+        self.desk.spend(self.sealer.spent.decisions());
+    }
+
+    /// Whether the request's window would be wrong: then it is refused for good.
+    fn is_mistimed(&mut self, verified: &VerifiedRequest, stored_at: Option<Timestamp>) -> bool {
         let now = clock::now();
         self.mistimed.retain(|_, expires_at| now < *expires_at);
         if self.mistimed.contains_key(&verified.key) {
             return true;
         }
-        let made_at = verified.request.heading.made_at;
-        let is_off = made_at > now.after(CLOCK_SKEW_MAX) || (is_new && made_at < now.before(CLOCK_SKEW_MAX));
-        if is_off {
+        let skew = obstacle::skew(verified, stored_at, now);
+        if let Some(skew) = &skew {
             self.mistimed.insert(verified.key.clone(), verified.request.expires_at);
-            self.tell(&verified.key, Doubt::Clock);
+            self.tell_text(&verified.key, &format!("nothing is captured for this request: {skew}"));
         }
-        is_off
+        skew.is_some()
     }
 
     fn settle(&mut self) {
         let now = clock::now();
         self.desk.forget(now);
         // Without a roster to sign under, messages wait: what the desk releases, it releases once.
-        let roster = match self.member.verifier.standing(now) {
+        let roster = match self.sealer.member.verifier.standing(now) {
             Ok(roster) => roster,
             Err(error) => return debug!(%error, "messages wait for the roster"),
         };
@@ -194,32 +189,34 @@ impl Capturer {
 
     /// Seals, writes down, and only then sends.
     fn capture(&mut self, release: Release, roster: RosterRef) -> Result<(), CaptureError> {
-        let Release { request, decision, code, evidence } = release;
-        let recipient =
-            RecipientKey::new(request.request.recipient.suite, &request.request.recipient.public_key)?;
-        let context = Context { request: request.digest, decision, capturer: self.identity.id() };
-        let sealed = agent_otp_seal::seal(&code, request.request.filter.wanted, &recipient, &context)?;
-        drop(code);
-        let capture = Capture {
-            heading: self.member.heading(&request.key, self.identity.id(), roster),
-            request: request.digest,
-            decision,
-            sealed: Digest::of(&[sealed.as_bytes()]),
-            evidence,
-        };
-        let offer = Offer::new(self.identity.sign(&capture), sealed);
-        let expires_at = expiry(&request);
-        self.spent.write(Record::new(decision, &request.key, expires_at, offer.clone()))?;
-        info!(request = %request.key, "captured");
-        self.offer(decision, offer);
+        let (key, decision) = (release.request.key.clone(), release.decision);
+        match self.sealer.seal(release, roster) {
+            Ok(offer) => self.offer(decision, offer),
+            // Another program of this home was first: the user has pasted a code.
+            Err(CaptureError::Spend(SpendError::Twice)) => info!(request = %key, "captured elsewhere"),
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 
-    /// Sends a capture. It may be sent any number of times: the relay takes it once, and takes back what it has lost.
+    /// Sends a capture until the relay has answered. It may be sent any number of times: the relay takes it once, and
+    /// takes back what it has lost.
     fn offer(&mut self, decision: Digest, offer: Offer) {
-        let member = self.member.clone();
-        let ask = Ask::Capture { statement: offer.statement, sealed: offer.sealed };
-        self.offers.spawn(async move { (decision, member.bus.call(&ask).await.map(drop)) });
+        if !self.offering.insert(decision) {
+            return;
+        }
+        let (member, ask) = (self.sealer.member.clone(), offer.ask());
+        self.offers.spawn(async move {
+            loop {
+                match member.bus.call(&ask).await {
+                    Err(error) if error.is_transient() => {
+                        warn!(%decision, %error, "the relay cannot take the sealed code; it is offered again");
+                    }
+                    outcome => return (decision, outcome.map(drop)),
+                }
+                tokio::time::sleep(OFFER_AGAIN).await;
+            }
+        });
     }
 
     fn tell(&mut self, key: &RequestKey, doubt: Doubt) {
@@ -232,29 +229,23 @@ impl Capturer {
         let notice = Notice { text: text.to_owned(), until: now.after(Ttl::MAX) };
         self.notices.tell(key.request, notice, now);
     }
-}
 
-/// What came of an offer; nothing has to be done, because the watch brings every end and every connect.
-fn offered(decision: Digest, outcome: Result<(), CallError>) {
-    match outcome {
-        Ok(()) => {}
-        // Offered again after the next connect, or half a minute later.
-        Err(CallError::Unreachable(_) | CallError::Refused { code: RefusalCode::Unavailable, .. }) => {
-            warn!(%decision, "the relay cannot take the sealed code; it is offered again");
-        }
-        // Ended meanwhile: the watch brings the end, which erases the record's sealed code.
-        Err(CallError::Refused { code: RefusalCode::OutOfTurn | RefusalCode::Expired, .. }) => {
-            info!(%decision, "the request had ended");
-        }
-        Err(error @ (CallError::Refused { .. } | CallError::Unreadable(_))) => {
-            error!(%decision, %error, "the relay refuses the sealed code");
+    /// What came of an offer.
+    fn offered(&mut self, decision: Digest, outcome: Result<(), CallError>) {
+        match outcome {
+            Ok(()) => {}
+            // What was written down by another program after the watch had brought the end is offered in vain.
+            Err(CallError::Refused { code: RefusalCode::OutOfTurn | RefusalCode::Expired, .. }) => {
+                info!(%decision, "the request had ended");
+                if let Some(key) = self.sealer.spent.request(&decision) {
+                    self.sealer.end(&key);
+                }
+            }
+            Err(error) => {
+                error!(%decision, %error, "the relay refuses the sealed code");
+            }
         }
     }
-}
-
-/// Until when the decision could be acted on.
-fn expiry(request: &VerifiedRequest) -> Timestamp {
-    request.approval().map_or(request.request.expires_at, |(_, decision, _)| decision.expires_at)
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -14,6 +14,7 @@ use agent_otp_trust::{Evidence, Verdict, VerifiedRequest};
 
 use crate::extract::{self, Extraction};
 use crate::message::Message;
+use crate::obstacle;
 
 /// How long a message is kept for an approval that comes after it.
 pub const KEPT_FOR: Duration = Duration::from_mins(10);
@@ -71,8 +72,6 @@ pub enum Doubt {
     Codes,
     /// The code that fits was released to another request.
     Copy,
-    /// The request was made at a time that this machine's clock does not agree with.
-    Clock,
 }
 
 impl Doubt {
@@ -88,9 +87,6 @@ impl Doubt {
             }
             Self::Copy => {
                 "the code that fits this request was released before, so it is not released again; have the agent ask the service for a new one"
-            }
-            Self::Clock => {
-                "this request was made more than 60 s off this machine's clock; set the clocks, and have the agent ask again"
             }
         }
     }
@@ -153,6 +149,11 @@ impl Desk {
         }
     }
 
+    /// Takes it that these decisions were acted on elsewhere.
+    pub fn spend(&mut self, decisions: impl IntoIterator<Item = Digest>) {
+        self.spent.extend(decisions);
+    }
+
     /// Works out what is to be released, and what the user is to be asked.
     pub fn settle(&mut self, now: Timestamp) -> Vec<Outcome> {
         self.forget(now);
@@ -192,13 +193,7 @@ impl Desk {
 
     /// Whether a message could be released for the request now.
     fn awaits(&self, request: &VerifiedRequest, now: Timestamp) -> bool {
-        let is_open = request.end.is_none() && request.capture.is_none() && now < request.request.expires_at;
-        is_open
-            && request.approval().is_some_and(|(digest, decision, capturers)| {
-                now < decision.expires_at
-                    && capturers.contains(&self.capturer)
-                    && !self.spent.contains(&digest)
-            })
+        obstacle::decision(request, &self.capturer, |decision| self.spent.contains(decision), now).is_ok()
     }
 
     /// Holds every message against every request, and keeps in mind which requests share one.

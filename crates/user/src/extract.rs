@@ -3,6 +3,7 @@
 //! What may leave is the code and how sure it is, never the text. Everything runs in time linear in the
 //! text, of which the first 256 KiB are read.
 
+mod alone;
 mod candidates;
 mod exact;
 mod link;
@@ -18,7 +19,9 @@ use agent_otp_domain::{Code, CodeShape};
 use candidates::Candidate;
 use score::{Context, Score};
 
+pub(crate) use alone::alone;
 pub use link::link;
+pub(crate) use link::link_alone;
 pub use text::{Link, Text};
 
 /// What was found in a message.

@@ -1,11 +1,12 @@
 //! What a source hands its messages to: reads them, refuses what may not be used, passes the rest on.
 
-use agent_otp_domain::{Channel, Sender};
+use agent_otp_domain::{Channel, Digest, Sender, Timestamp};
 use agent_otp_jetstream::clock;
 use agent_otp_trust::SenderCheck;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
+use crate::extract::Text;
 use crate::mail::{self, MailError};
 use crate::message::Message;
 
@@ -28,10 +29,23 @@ pub struct Intake {
     messages: mpsc::Sender<Message>,
 }
 
+/// A text message whose gateway is known by its signature.
+#[derive(Debug)]
+pub(crate) struct Sms {
+    /// Whom the gateway names; nobody can prove it.
+    pub(crate) sender: Sender,
+    /// When it was received, by this machine's clock as far as that is known.
+    pub(crate) received_at: Timestamp,
+    /// What names it among all messages.
+    pub(crate) id: Digest,
+    /// What it says.
+    pub(crate) text: Text,
+}
+
 /// Why a message was not taken; the text is fit to be sent to the peer.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// The sender could not be verified.
+    /// The sender of a mail could not be verified.
     #[error(
         "the sender of this mail cannot be verified; the user may start `agent-otp up --accept-unverified-mail`"
     )]
@@ -82,6 +96,24 @@ impl Intake {
             received_at,
             id: mail.id,
             text: mail.text,
+        };
+        self.messages.try_send(message).map_err(|_| Refused::Busy)
+    }
+
+    /// Hands one text message to the capturer. That nobody vouches for its sender is in the nature of SMS, so it is
+    /// taken whatever the user said of mail; the evidence says so.
+    ///
+    /// Fails with [`Refused::Busy`] alone.
+    pub(crate) fn sms(&self, source: &'static str, sms: Sms) -> Result<(), Refused> {
+        let Sms { sender, received_at, id, text } = sms;
+        let message = Message {
+            channel: Channel::Sms,
+            sender,
+            check: SenderCheck::Unverified,
+            source,
+            received_at,
+            id: Some(id),
+            text,
         };
         self.messages.try_send(message).map_err(|_| Refused::Busy)
     }

@@ -1,22 +1,59 @@
 //! The places that messages come from: each is one file here, and is bound before it runs.
 
+mod listener;
+pub mod sms_webhook;
 pub mod smtp;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use agent_otp_keyring::KeyringError;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::intake::Intake;
+
+/// Every kind of source that there is, and nothing else, stands in this list.
+pub const KINDS: &[Kind] = &[smtp::KIND, sms_webhook::KIND];
+
+/// A kind of source: what has to be known of it before one is bound.
+#[derive(Debug)]
+pub struct Kind {
+    /// What it is called: in the option `--NAME-port`, among the ports of the last run, in logs and in the trail.
+    /// 1 to 64 characters of `a-z0-9-`.
+    pub name: &'static str,
+    /// What its port on 127.0.0.1 is for, as the option's help says it: `where … is taken`.
+    pub port: &'static str,
+    /// Binds one at an address, where port 0 takes a free one; the directory is where sources keep their secrets.
+    pub bind: fn(SocketAddr, PathBuf) -> Binding,
+}
+
+/// A source that is being bound.
+pub type Binding = BoxFuture<'static, Result<Box<dyn Source>, SourceError>>;
+
+/// What a bound source says of itself.
+#[derive(Debug)]
+pub struct Told {
+    /// To programs: its entries in `run.json`.
+    pub entries: Vec<(String, String)>,
+    /// To people: lines of `up`'s greeting, each with a heading of at most 8 characters.
+    pub greeting: Vec<(&'static str, String)>,
+}
 
 /// A place that messages come from.
 ///
 /// What can fail at start (a port, a file, a password) fails when the value is made, so that the caller
 /// can say so and can print what was bound.
 pub trait Source: Send {
-    /// What this source is called in logs and in the trail: one lower-case word.
+    /// The name of its kind.
     fn name(&self) -> &'static str;
+
+    /// Where it listens, with the port that was chosen.
+    fn local_addr(&self) -> SocketAddr;
+
+    /// What it says of itself.
+    fn told(&self) -> Told;
 
     /// Hands every message to `intake` until `stop` is cancelled, and ends when nothing of it is left running.
     ///
@@ -49,6 +86,21 @@ pub enum SourceError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The file with a source's secret cannot be used.
+    #[error(transparent)]
+    Secret(#[from] KeyringError),
+    /// Nothing could be signed for this source.
+    #[error(
+        "{} holds no key: write the signing key of your gateway into it on a line of its own, or delete it, and `agent-otp up` makes one",
+        path.display()
+    )]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system gives no random bytes for a key.
+    #[error("no key can be made: {0}")]
+    NoRandomness(getrandom::Error),
 }
 
 impl SourceError {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use agent_otp_domain::{
     Digest, MemberId, OwnerId, RequestId, RequestKey, SealedCode, SignedStatement, Timestamp, codec,
 };
-use agent_otp_jetstream::message::Sealed;
+use agent_otp_jetstream::message::{Ask, Sealed};
 use agent_otp_keyring::{KeyringError, private};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
@@ -25,6 +25,17 @@ pub struct Spent {
     records: BTreeMap<Digest, Record>,
     /// The decisions whose records cannot be read: spent all the same.
     damaged: BTreeSet<Digest>,
+}
+
+/// Why a record was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum SpendError {
+    /// Another program of this home was first.
+    #[error("the approval was acted on before")]
+    Twice,
+    /// It is not on the disk.
+    #[error("the record cannot be written")]
+    Unwritten(#[from] KeyringError),
 }
 
 /// What is known of one decision that was acted on.
@@ -53,6 +64,12 @@ impl Offer {
     #[must_use]
     pub fn new(statement: SignedStatement, sealed: SealedCode) -> Self {
         Self { statement, sealed: Sealed(sealed) }
+    }
+
+    /// The command that hands it in.
+    #[must_use]
+    pub fn ask(self) -> Ask {
+        Ask::Capture { statement: self.statement, sealed: self.sealed }
     }
 }
 
@@ -86,23 +103,48 @@ impl Spent {
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, KeyringError> {
         let dir = dir.into();
         private::make_dir(&dir)?;
-        let (mut records, mut damaged) = (BTreeMap::new(), BTreeSet::new());
-        for path in private::list(&dir, SUFFIX)? {
+        let mut spent = Self { dir, records: BTreeMap::new(), damaged: BTreeSet::new() };
+        spent.read_again()?;
+        Ok(spent)
+    }
+
+    /// Reads the records that another program of this home has written meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Spent::open`].
+    pub fn read_again(&mut self) -> Result<(), KeyringError> {
+        for path in private::list(&self.dir, SUFFIX)? {
+            if decision_of(&path).is_some_and(|decision| self.holds(&decision)) {
+                continue;
+            }
             match codec::decode::<Record>(&private::read(&path)?) {
-                Ok(record) => drop(records.insert(record.decision, record)),
+                Ok(record) => drop(self.records.insert(record.decision, record)),
                 // Its name still says which decision was spent, but not until when: a person has to look.
                 Err(error) => {
                     warn!(path = %path.display(), %error, "a damaged record is passed over");
-                    damaged.extend(decision_of(&path));
+                    self.damaged.extend(decision_of(&path));
                 }
             }
         }
-        Ok(Self { dir, records, damaged })
+        Ok(())
+    }
+
+    /// Whether the decision was acted on.
+    #[must_use]
+    pub fn holds(&self, decision: &Digest) -> bool {
+        self.records.contains_key(decision) || self.damaged.contains(decision)
     }
 
     /// The decisions that were acted on.
     pub fn decisions(&self) -> impl Iterator<Item = Digest> {
         self.records.keys().chain(&self.damaged).copied()
+    }
+
+    /// Which request a decision was about, as its record says.
+    #[must_use]
+    pub fn request(&self, decision: &Digest) -> Option<RequestKey> {
+        self.records.get(decision).map(Record::key)
     }
 
     /// The requests that have an offer standing.
@@ -115,14 +157,17 @@ impl Spent {
         self.records.values().filter_map(|record| Some((record.decision, record.offer.as_ref()?)))
     }
 
-    /// Writes a record down; only then may the capture be sent.
+    /// Writes a record down; only then may the capture be sent. Of several programs of one home, one can.
     ///
     /// # Errors
     ///
-    /// [`KeyringError`] if it is not on the disk.
-    pub fn write(&mut self, record: Record) -> Result<(), KeyringError> {
-        private::replace(&self.path(&record.decision), &codec::encode(&record))?;
-        self.records.insert(record.decision, record);
+    /// [`SpendError::Twice`] if the decision has a record, [`SpendError::Unwritten`] if it is not on the disk.
+    pub fn write(&mut self, record: Record) -> Result<(), SpendError> {
+        match private::write_new(&self.path(&record.decision), &codec::encode(&record)) {
+            Ok(()) => drop(self.records.insert(record.decision, record)),
+            Err(KeyringError::Exists { .. }) => return Err(SpendError::Twice),
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 
@@ -130,7 +175,7 @@ impl Spent {
     ///
     /// # Errors
     ///
-    /// As [`Spent::write`].
+    /// [`KeyringError`] if the record cannot be written.
     pub fn end(&mut self, key: &RequestKey) -> Result<(), KeyringError> {
         let ended: Vec<Record> = self
             .records
@@ -138,7 +183,13 @@ impl Spent {
             .filter(|record| record.offer.is_some() && record.key() == *key)
             .cloned()
             .collect();
-        ended.into_iter().try_for_each(|record| self.write(Record { offer: None, ..record }))
+        ended.into_iter().try_for_each(|record| self.rewrite(Record { offer: None, ..record }))
+    }
+
+    fn rewrite(&mut self, record: Record) -> Result<(), KeyringError> {
+        private::replace(&self.path(&record.decision), &codec::encode(&record))?;
+        self.records.insert(record.decision, record);
+        Ok(())
     }
 
     /// Deletes the records whose decisions nobody could act on any more.

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_otp_domain::{EventType, RequestKey};
-use agent_otp_jetstream::{CallError, Feed, Member, VerifyError, clock};
+use agent_otp_domain::{RequestKey, Timestamp};
+use agent_otp_jetstream::{Feed, Member, VerifyError, clock};
 use agent_otp_trust::VerifiedRequest;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, warn};
 
 /// How often everything is asked for again, although no event came.
@@ -21,8 +22,8 @@ pub(crate) enum Update {
     /// Where a request stands.
     Request {
         verified: Box<VerifiedRequest>,
-        /// Whether it was made this very moment: then its time can be compared with this machine's clock.
-        is_new: bool,
+        /// When it was stored, by this machine's clock: the time that it was made at can be compared with that.
+        stored_at: Option<Timestamp>,
     },
     /// Everything was asked for after a connect: what the broker lost may be offered again.
     Synced,
@@ -30,7 +31,7 @@ pub(crate) enum Update {
 
 /// Watches until nobody listens any more. `tracked` are requests to be looked at besides the open ones.
 pub(crate) async fn watch(member: Arc<Member>, tracked: BTreeSet<RequestKey>, updates: mpsc::Sender<Update>) {
-    let mut watch = Watch { member, tracked, updates };
+    let mut watch = Watch { member, tracked, is_behind: false, updates };
     loop {
         match Feed::of_owner(watch.member.bus.connection(), watch.member.bus.owner()).await {
             Ok(feed) => {
@@ -48,6 +49,8 @@ struct Watch {
     member: Arc<Member>,
     /// The requests that had not ended when they were last looked at: their ends must not be missed.
     tracked: BTreeSet<RequestKey>,
+    /// Whether something was asked for, and nobody answered.
+    is_behind: bool,
     updates: mpsc::Sender<Update>,
 }
 
@@ -55,28 +58,31 @@ impl Watch {
     /// Follows one subscription; `None` when nobody listens any more.
     async fn follow(&mut self, mut feed: Feed) -> Option<()> {
         let mut connects = self.member.bus.connection().connects();
-        let mut again = tokio::time::interval(ASK_AGAIN);
+        let mut again = Instant::now();
         loop {
             tokio::select! {
                 hint = feed.next() => {
                     let Some(hint) = hint else { return Some(()) };
-                    let is_new = hint.recorded.event.kind() == EventType::Requested;
-                    self.look(hint.recorded.key(), is_new).await?;
+                    self.look(hint.recorded.key()).await?;
+                    if self.is_behind {
+                        again = again.min(Instant::now() + AGAIN_AFTER);
+                    }
+                    continue;
                 }
-                _ = again.tick() => self.sync().await?,
-                changed = connects.changed() => {
-                    changed.ok()?;
-                    self.sync().await?;
-                }
+                () = sleep_until(again) => {}
+                changed = connects.changed() => changed.ok()?,
                 () = self.updates.closed() => return None,
             }
+            self.sync().await?;
+            again = Instant::now() + if self.is_behind { AGAIN_AFTER } else { ASK_AGAIN };
         }
     }
 
     /// Asks for everything: the roster, the open requests, and what has become of the others.
     async fn sync(&mut self) -> Option<()> {
+        self.is_behind = false;
         if let Err(error) = self.member.verifier.current(clock::now()).await {
-            report(&error, "the roster");
+            self.report(&error, "the roster");
         }
         let owner = self.member.bus.owner().clone();
         match self.member.bus.open().await {
@@ -86,43 +92,46 @@ impl Watch {
                 request: open.request,
             })),
             Err(error) => {
-                debug!(%error, "the open requests are not known");
+                self.report(&error.into(), "the open requests");
                 return Some(());
             }
         }
         for key in self.tracked.clone() {
-            self.look(key, false).await?;
+            self.look(key).await?;
         }
         self.updates.send(Update::Synced).await.ok()
     }
 
-    async fn look(&mut self, key: RequestKey, is_new: bool) -> Option<()> {
-        match self.member.verifier.request(&key).await {
-            Ok(Some(verified)) => {
+    async fn look(&mut self, key: RequestKey) -> Option<()> {
+        match self.member.verifier.request_dated(&key).await {
+            Ok(Some((verified, stored_at))) => {
                 if verified.end.is_some() {
                     self.tracked.remove(&key);
                 } else {
                     self.tracked.insert(key);
                 }
-                self.updates.send(Update::Request { verified: Box::new(verified), is_new }).await.ok()
+                self.updates.send(Update::Request { verified: Box::new(verified), stored_at }).await.ok()
             }
             Ok(None) => {
                 self.tracked.remove(&key);
                 Some(())
             }
             Err(error) => {
-                report(&error, "a request");
+                self.report(&error, "a request");
                 Some(())
             }
         }
     }
-}
 
-/// An answer that does not come is ordinary; one that is not believed is not.
-fn report(error: &VerifyError, what: &'static str) {
-    match error {
-        VerifyError::Call(CallError::Unreachable(_)) => debug!(what, "the relay does not answer"),
-        VerifyError::Call(_) | VerifyError::Roster(_) => warn!(what, %error, "not known"),
-        VerifyError::Untrusted(cause) => error!(what, %cause, "what the relay serves is not believed"),
+    /// An answer that does not come is ordinary, and asked for again soon; one that is not believed is not.
+    fn report(&mut self, error: &VerifyError, what: &'static str) {
+        match error {
+            VerifyError::Call(error) if error.is_transient() => {
+                self.is_behind = true;
+                debug!(what, %error, "not known at the moment");
+            }
+            VerifyError::Call(_) | VerifyError::Roster(_) => warn!(what, %error, "not known"),
+            VerifyError::Untrusted(cause) => error!(what, %cause, "what the relay serves is not believed"),
+        }
     }
 }

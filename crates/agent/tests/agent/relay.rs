@@ -5,7 +5,6 @@ use agent_otp_domain::{Actor, CLOCK_SKEW_MAX, Event, Recorded, RequestKey, Times
 use agent_otp_jetstream::{Log, Verifier, Who, clock};
 use agent_otp_seal::AgentSecret;
 use agent_otp_trust::{Heading, Recipient, Request, VerifiedRequest};
-use agent_otp_user::desk::Doubt;
 
 use crate::home::{Home, SHOPPER, asking, key, name, owner, owner_key};
 use crate::world::within;
@@ -17,7 +16,8 @@ async fn a_request_that_comes_dated_back_is_refused_by_the_capturer_for_good() {
     let made_at = clock::now().before(CLOCK_SKEW_MAX.saturating_mul(2));
     home.mail("Acme <no-reply@acme.example>", "Your login code is 482913.").await;
     let key = store(&home, made_at).await;
-    assert_eq!(home.notice(&key).await, Doubt::Clock.advice());
+    let notice = home.notice(&key).await;
+    assert!(notice.contains("the agent's clock is 2m behind this machine's"), "{notice}");
 
     let request = verified(&home, &key).await;
     assert_eq!(home.approver.approve(&request).await.unwrap(), Some(Approved));

@@ -9,9 +9,9 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 use tracing::warn;
 
-use crate::data;
 use crate::fact::{Fact, Reading, leaf_hash};
 use crate::projection::Projection;
+use crate::{continuity, data};
 
 /// The statements prove it.
 pub(crate) const VERIFIED: &str = "verified";
@@ -88,6 +88,9 @@ async fn insert(
     let recorded = columns.recorded;
     // Only a relay that counts nonsense says a version that SQLite's integers do not hold.
     let version = recorded.map(|recorded| i64::try_from(recorded.version.0).unwrap_or(i64::MAX));
+    if let (Some(stream), Some(version)) = (&columns.stream_name, version) {
+        continuity::check_version(connection, fact.position, stream, version).await?;
+    }
     sqlx::query("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(fact.position)
         .bind(recorded.map(|recorded| recorded.id.to_string()))

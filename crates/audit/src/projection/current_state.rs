@@ -1,9 +1,10 @@
 //! Every request in one row, as its last event left it; behind an end, nothing counts.
 
 use agent_otp_domain::{Purpose, Recorded};
+use agent_otp_jetstream::readable::Said;
 use sqlx::sqlite::SqliteConnection;
 
-use crate::fact::{Fact, Said};
+use crate::fact::Fact;
 use crate::projection::Projection;
 
 /// The table `requests`. It says what the log says; whether that is believed is for the trail of events to say.

@@ -3,20 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agent_otp_audit::{Projector, Trail};
+use agent_otp_audit::{Filter, Projector, RebuildError, Rebuilt, Trail};
 use agent_otp_broker::{Broker, Config, Permissions, Responses, User, UserKey, find};
 use agent_otp_domain::{
-    Actor, Channel, Channels, Digest, Event, EventId, Filter, KeyId, MemberId, OwnerId, Purpose, Recorded,
-    RequestId, RequestKey, Role, SignedStatement, Timestamp, Version, Wanted,
+    Actor, Channel, Channels, Digest, Event, EventId, MemberId, OwnerId, Purpose, Recorded, RequestId,
+    RequestKey, Role, SignedStatement, Timestamp, Version, Wanted,
 };
 use agent_otp_jetstream::permission::{self, Grants};
 use agent_otp_jetstream::provision::{Settings, provision};
-use agent_otp_jetstream::{Bus, Connection, Log, Login, Rosters, Who};
+use agent_otp_jetstream::{Bus, Connection, Log, Login, Replay, Rosters, Who};
 use agent_otp_relay::Relay;
 use agent_otp_trust::{
     Capture, Consume, Decision, Evidence, Heading, IdentityKey, Member, Nonce, Recipient, Request, Roster,
     RosterRef, SenderCheck, Verdict,
 };
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -82,7 +83,7 @@ pub(crate) fn life_by(number: u8, roster: RosterRef) -> Vec<Recorded> {
     let request = key(AGENT).sign(&Request {
         heading: heading(AGENT, 0),
         reason: "sign in to GitHub".parse().unwrap(),
-        filter: Filter {
+        filter: agent_otp_domain::Filter {
             channels: Channels::Email,
             sender: "github.com".parse().unwrap(),
             content: "device".parse().ok(),
@@ -234,15 +235,69 @@ impl Stage {
     pub(crate) async fn trail(&self) -> Trail {
         Trail::open(&self.path()).await.unwrap()
     }
+
+    /// Makes the trail anew from the log.
+    pub(crate) async fn rebuild(&self) -> Result<Rebuilt, RebuildError> {
+        rebuild(&self.auditor, &self.path()).await
+    }
+
+    /// Where each alarm is, and what it says.
+    pub(crate) async fn alarms(&self) -> Vec<(u64, String)> {
+        let alarms = self.trail().await.alarms().await.unwrap();
+        alarms.into_iter().map(|alarm| (alarm.position, alarm.what)).collect()
+    }
+
+    /// Asserts that the file holds each event of the log once, in its order, and no alarm.
+    pub(crate) async fn holds_the_log(&self) {
+        let last = Replay::new(self.relay.clone()).last().await.unwrap();
+        let mut trail = self.trail().await;
+        let entries = trail.events(&Filter::default(), 0, 10_000).await.unwrap();
+        let positions: Vec<u64> = entries.iter().map(|entry| entry.position).collect();
+        assert_eq!(positions, (1..=last).collect::<Vec<_>>());
+        let requests = trail.requests(&Filter::default(), 10_000).await.unwrap();
+        assert_eq!(requests.iter().map(|request| request.version).sum::<u64>(), last);
+        assert_eq!(trail.alarms().await.unwrap(), []);
+    }
+
+    /// Asks the broker as whoever made the streams.
+    pub(crate) async fn api(&self, verb: &str, ask: Value) -> Value {
+        let subject = format!("$JS.API.{verb}");
+        let answer = self.provisioner.client().request(subject, ask.to_string().into()).await.unwrap();
+        let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+        assert_eq!(answer.get("error"), None, "{answer}");
+        answer
+    }
+
+    /// An administrator lets the log keep so many events; -1 is all.
+    pub(crate) async fn keep_at_most(&self, count: i64) {
+        let mut config = self.api("STREAM.INFO.OTP_LOG", json!({})).await["config"].clone();
+        config["max_msgs"] = count.into();
+        config["discard"] = if count < 0 { "new" } else { "old" }.into();
+        config["discard_new_per_subject"] = (count < 0).into();
+        self.api("STREAM.UPDATE.OTP_LOG", config).await;
+    }
+
+    /// An administrator deletes the log, and makes another.
+    pub(crate) async fn replace_log(&self) {
+        self.api("STREAM.DELETE.OTP_LOG", json!({})).await;
+        provision(&self.provisioner, Settings::default()).await.unwrap();
+    }
 }
 
 /// A projector of the owner's auditor.
 pub(crate) async fn projector(login: &Login, path: &Path) -> Projector {
+    Projector::open(path, auditor(login).await, key(OWNER).id()).await.unwrap()
+}
+
+/// The same auditor makes a trail anew.
+pub(crate) async fn rebuild(login: &Login, path: &Path) -> Result<Rebuilt, RebuildError> {
+    agent_otp_audit::rebuild(path, auditor(login).await, key(OWNER).id()).await
+}
+
+async fn auditor(login: &Login) -> Bus {
     let who = Who::Member { owner: owner(), role: Role::Auditor, name: name("desk") };
     let connection = Connection::open(login, &who).await.unwrap();
-    let bus = Bus::new(connection, owner(), Role::Auditor, name("desk"));
-    let pin: KeyId = key(OWNER).id();
-    Projector::open(path, bus, pin).await.unwrap()
+    Bus::new(connection, owner(), Role::Auditor, name("desk"))
 }
 
 pub(crate) fn subject_of(key: &RequestKey, kind: &str) -> String {

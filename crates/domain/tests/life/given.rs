@@ -155,6 +155,7 @@ pub(crate) fn approve(text: &str, request: &str, expires_at: i64) -> Command {
     Command::Approve {
         statement: signed(Key::Approver, text),
         request: signed(Key::Agent, request).digest(),
+        made_at: ms(0),
         expires_at: ms(expires_at),
         capturers: vec![Key::Capturer.id()],
     }

@@ -2,7 +2,7 @@
 #![expect(clippy::panic, reason = "a table with a word that nobody knows is no test")]
 
 use agent_otp_domain::{
-    Approval, Asked, Capture, Command, Digest, End, Event, EventType, Open, Rejection, State,
+    Approval, Asked, Capture, ClockSkew, Command, Digest, End, Event, EventType, Open, Rejection, Role, State,
 };
 
 mod given;
@@ -92,7 +92,25 @@ fn the_clocks_of_agent_and_relay_may_be_a_minute_apart() {
         given([])
             .at(now)
             .when(request(made_at, made_at + 120_000))
-            .then_refused(Rejection::ClockSkew { made_at: ms(made_at), now: ms(now) });
+            .then_refused(ClockSkew::with_relay(Role::Agent, ms(made_at), ms(now)).into());
+    }
+}
+
+#[test]
+fn the_clocks_of_approver_and_relay_may_be_a_minute_apart() {
+    let approve = || approve("decision", "request", 1_000_000);
+    let asked = || [Event::Requested { statement: signed(Key::Agent, "request"), expires_at: ms(1_000_000) }];
+    for now in [-60_000, 60_000] {
+        given(asked()).at(now).when(approve()).then(Event::Approved {
+            statement: signed(Key::Approver, "decision"),
+            expires_at: ms(1_000_000),
+            capturers: vec![Key::Capturer.id()],
+        });
+    }
+    for now in [-60_001, 60_001] {
+        let skew = ClockSkew::with_relay(Role::Approver, ms(0), ms(now));
+        given(asked()).at(now).when(approve()).then_refused(skew.into());
+        given(asked()).at(now).when(deny(Key::Approver, "denial", "request")).then(denied());
     }
 }
 
@@ -295,7 +313,7 @@ fn a_refusal_says_what_is_the_case() {
         Rejection::OutOfTurn { phase: EventType::Denied },
         Rejection::Expired { expires_at },
         Rejection::NotYet { expires_at },
-        Rejection::ClockSkew { made_at, now },
+        ClockSkew::with_relay(Role::Agent, made_at, now).into(),
         Rejection::Lifetime { made_at, expires_at },
         Rejection::Mismatch { what: EventType::Approved },
         Rejection::DecisionExpired { expires_at },
@@ -308,7 +326,7 @@ fn a_refusal_says_what_is_the_case() {
     this is out of turn: the request was denied
     the request expired at 1970-01-01T00:00:50.000Z; ask again
     the request stands until 1970-01-01T00:00:50.000Z
-    the request was made at 1970-01-01T00:00:00.000Z, which is more than 60 s from this clock's 1970-01-01T00:01:01.000Z; set the clocks
+    the agent's clock is 1m 1s behind the relay's (1970-01-01T00:00:00.000Z against 1970-01-01T00:01:01.000Z), and 1m is allowed; neither side can tell which of the two is wrong: type `date -u` on both machines, set the clock that is off, and try again
     a request stands for 1 s to 1 h, not from 1970-01-01T00:00:00.000Z to 1970-01-01T00:00:50.000Z
     the statement does not belong to what was approved
     the decision holds until 1970-01-01T00:00:50.000Z, which is past, or later than the request's own deadline

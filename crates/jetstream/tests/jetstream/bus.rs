@@ -1,15 +1,16 @@
 //! The bus: who is asked what, how a refusal looks to NATS's own tools, and what garbage comes to.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use agent_otp_domain::{Role, Version, codec};
+use agent_otp_domain::{Recorded, Role, Version, codec};
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
 use agent_otp_jetstream::service::COMMAND_BYTES_MAX;
-use agent_otp_jetstream::{Bus, CallError, Incoming, Service, Verb, Who};
+use agent_otp_jetstream::{Bus, CallError, Incoming, Service, Verb, Who, clock};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::events::{member, name, owner, request, statement};
+use crate::events::{member, name, owner, request, requested, statement};
 use crate::world::{World, within};
 
 const RELAY: Who = Who::Operator("relay");
@@ -73,7 +74,7 @@ async fn an_answer_is_sent_to_the_askers_own_inbox_and_nowhere_else() {
     client.publish(subject, codec::encode(&get()).into()).await.unwrap();
     // What was asked for elsewhere came first, so the first that is handed out is the one that is asked properly.
     let own = get();
-    let events = Reply::Events { events: Vec::new() };
+    let events = Reply::Events { events: Vec::new(), now: None };
     let relay = async {
         let incoming = service.next().await.unwrap();
         incoming.answer(&events).await;
@@ -95,8 +96,8 @@ async fn a_bus_without_a_relay_says_so_at_once() {
 async fn a_call_waits_for_a_relay_that_is_about_to_come() {
     let (world, bus) = shopper().await;
     let calling = tokio::spawn(async move { bus.call(&get()).await });
-    let _relay = serve(&world, Reply::Events { events: Vec::new() }).await;
-    assert_eq!(within(calling).await.unwrap().unwrap(), Reply::Events { events: Vec::new() });
+    let _relay = serve(&world, Reply::Events { events: Vec::new(), now: None }).await;
+    assert_eq!(within(calling).await.unwrap().unwrap(), Reply::Events { events: Vec::new(), now: None });
 }
 
 #[tokio::test]
@@ -105,10 +106,31 @@ async fn a_call_is_made_again_while_the_relay_has_trouble_with_its_store() {
     let mut service = Service::start(&world.connect(&RELAY).await).await.unwrap();
     let calling = tokio::spawn(async move { bus.call(&get()).await });
     let unavailable = Reply::Refused { code: RefusalCode::Unavailable, message: "not now".to_owned() };
-    for reply in [&unavailable, &unavailable, &Reply::Events { events: Vec::new() }] {
+    for reply in [&unavailable, &unavailable, &Reply::Events { events: Vec::new(), now: None }] {
         within(service.next()).await.unwrap().answer(reply).await;
     }
-    assert_eq!(within(calling).await.unwrap().unwrap(), Reply::Events { events: Vec::new() });
+    assert_eq!(within(calling).await.unwrap().unwrap(), Reply::Events { events: Vec::new(), now: None });
+}
+
+#[tokio::test]
+async fn when_a_request_was_stored_is_told_by_the_askers_own_clock() {
+    let (world, bus) = shopper().await;
+    let key = request();
+    let stored = requested(&key);
+    let events = vec![codec::encode(&stored).into()];
+    // The relay's clock is a day off, and the request was stored 70 s ago.
+    let day = Duration::from_hours(24);
+    let age = Duration::from_secs(70);
+    let off = Recorded { time: stored.time.after(day), ..stored.clone() };
+    let now = Some(off.time.after(age));
+    let relay = serve(&world, Reply::Events { events: vec![codec::encode(&off).into()], now }).await;
+    let (earliest, (_, stored_at)) = (clock::now(), bus.get_dated(&key).await.unwrap());
+    let asked_at = stored_at.unwrap().after(age);
+    assert!((earliest..=clock::now()).contains(&asked_at), "{asked_at}");
+
+    drop(relay);
+    let _silent = serve(&world, Reply::Events { events, now: None }).await;
+    assert_eq!(within(bus.get_dated(&key)).await.unwrap(), (vec![stored], None));
 }
 
 #[tokio::test]
@@ -140,7 +162,7 @@ async fn what_is_larger_than_the_broker_takes_is_refused_before_it_leaves() {
 async fn two_relays_share_the_commands_and_the_one_that_stops_leaves_them_to_the_other() {
     let (world, bus) = shopper().await;
     let one = Service::start(&world.connect(&RELAY).await).await.unwrap();
-    let two = serve(&world, Reply::Events { events: Vec::new() }).await;
+    let two = serve(&world, Reply::Events { events: Vec::new(), now: None }).await;
     one.stop().await;
     for _ in 0..20 {
         within(bus.call(&get())).await.unwrap();
@@ -151,7 +173,7 @@ async fn two_relays_share_the_commands_and_the_one_that_stops_leaves_them_to_the
 #[tokio::test]
 async fn nats_own_tools_find_the_relay_and_count_what_it_answers() {
     let (world, bus) = shopper().await;
-    let _relay = serve(&world, Reply::Events { events: Vec::new() }).await;
+    let _relay = serve(&world, Reply::Events { events: Vec::new(), now: None }).await;
     bus.call(&get()).await.unwrap();
     let micro = world.connect(&MICRO).await;
     let ask = async |subject: &'static str| {
@@ -199,7 +221,9 @@ async fn serve(world: &World, reply: Reply) -> JoinSet<()> {
 /// Waits until the broker knows of the service.
 async fn subscribed(bus: &Bus, service: &mut Service) {
     let ask = get();
-    let answer = async { service.next().await.unwrap().answer(&Reply::Events { events: Vec::new() }).await };
+    let answer = async {
+        service.next().await.unwrap().answer(&Reply::Events { events: Vec::new(), now: None }).await;
+    };
     let (called, ()) = within(async { tokio::join!(bus.call(&ask), answer) }).await;
     called.unwrap();
 }

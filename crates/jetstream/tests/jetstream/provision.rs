@@ -1,5 +1,7 @@
 //! What `provision` makes, keeps and refuses to touch, and the one stream that the relay may make again.
 
+use std::time::Duration;
+
 use agent_otp_jetstream::Who;
 use agent_otp_jetstream::provision::{
     ProvisionError, Provisioned, Settings, VaultStorage, ensure_vault, provision,
@@ -74,6 +76,20 @@ async fn a_durable_with_other_settings_is_named() {
 
     let error = provision(&connection, Settings::default()).await.unwrap_err();
     insta::assert_snapshot!(error, @"relay_timers exists with other settings: max_deliver is 3, not -1; change it by hand, or give the settings that it has");
+}
+
+#[tokio::test]
+async fn the_patience_of_an_earlier_version_is_brought_up_to_date() {
+    let world = World::start(&[]).await;
+    let connection = world.connect(&PROVISION).await;
+    let stream = jetstream::new(connection.client().clone()).get_stream("OTP_TIMER").await.unwrap();
+    let mut durable = stream.get_consumer::<pull::Config>("relay_timers").await.unwrap();
+    let config = durable.info().await.unwrap().config.clone();
+    let earlier = jetstream::consumer::Config { ack_wait: Duration::from_secs(30), ..config.clone() };
+    stream.update_consumer(earlier).await.unwrap();
+
+    provision(&connection, Settings::default()).await.unwrap();
+    assert_eq!(durable.info().await.unwrap().config, config);
 }
 
 #[tokio::test]

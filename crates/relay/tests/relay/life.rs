@@ -62,7 +62,7 @@ async fn whoever_gets_a_request_gets_the_very_bytes_that_are_stored() {
     home.bring(&said, EventType::Captured).await;
     let stored = home.log().load(&said.key).await.unwrap();
     for bus in [&home.shopper, &home.phone, &home.capturer] {
-        let Reply::Events { events } = bus.call(&said.get()).await.unwrap() else { panic!() };
+        let Reply::Events { events, .. } = bus.call(&said.get()).await.unwrap() else { panic!() };
         assert_eq!(events.iter().map(|bytes| bytes.to_vec()).collect::<Vec<_>>(), stored.bytes);
         assert_eq!(bus.get(&said.key).await.unwrap(), stored.events);
     }

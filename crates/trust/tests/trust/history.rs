@@ -236,6 +236,8 @@ fn a_captured_message_came_as_and_when_the_request_allows() {
     refused!(captured(Channel::Email, earliest.before(a_moment)), Untrusted::Malformed { .. });
     refused!(captured(Channel::Email, end), Untrusted::Malformed { .. });
     refused!(captured(Channel::Sms, at(20)), Untrusted::Malformed { .. });
+    assert!(captured(Channel::Pasted, at(20)).is_ok(), "the user may answer by hand whatever was asked for");
+    refused!(captured(Channel::Pasted, end), Untrusted::Malformed { .. });
 }
 
 #[test]

@@ -36,6 +36,12 @@ pub(super) fn prefixed(text: &str, shape: Option<&CodeShape>) -> Option<Extracti
     Some(fitting(code, shape))
 }
 
+/// The digits of a text that is nothing but such a code.
+pub(super) fn prefixed_alone(text: &str) -> Option<&str> {
+    let found = PREFIXED.captures(text)?;
+    if found.get(0)?.as_str() == text { Some(found.get(1)?.as_str()) } else { None }
+}
+
 /// Whether `host` is `domain` or a subdomain of it.
 pub(super) fn is_within(host: &str, domain: &str) -> bool {
     let (host, domain) = (host.to_lowercase(), domain.to_lowercase());

@@ -38,6 +38,12 @@ pub fn link(text: &Text, domain: &str) -> Extraction {
     }
 }
 
+/// Takes a text as the link itself: an address on the registrable domain of `domain`. Whether it signs in, the user says.
+pub(crate) fn link_alone(text: &str, domain: &str) -> Option<Code> {
+    let asked = registrable(domain)?;
+    if leads_to(text, &asked) { Code::link(text).ok() } else { None }
+}
+
 /// Whether a link shows one domain and leads to another, and one of them is the one asked for.
 fn deceives(href: &str, shown: &str, asked: &str) -> bool {
     let led = host(href).and_then(registrable);
@@ -153,6 +159,20 @@ mod tests {
             "",
         ] {
             assert!(matches!(link(&text(&[(href, "Sign in")]), "acme.example"), Extraction::None), "{href}");
+        }
+    }
+
+    #[test]
+    fn a_link_alone_needs_no_word_that_says_what_it_is_for() {
+        for (text, is_taken) in [
+            ("https://acme.example/x/1", true),
+            ("https://mail.acme.example/x", true),
+            ("http://acme.example/x/1", false),
+            ("https://evil.test/acme.example", false),
+            ("https://acme.example@evil.test/", false),
+            ("see https://acme.example/x/1", false),
+        ] {
+            assert_eq!(link_alone(text, "acme.example").is_some(), is_taken, "{text}");
         }
     }
 

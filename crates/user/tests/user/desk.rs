@@ -444,7 +444,7 @@ fn settled(desk: &mut Desk, now: Timestamp) -> Vec<String> {
     let number = |of: &agent_otp_domain::RequestKey| (1..=3).find(|number| key(*number) == *of).unwrap();
     let shown = |outcome| match outcome {
         Outcome::Release(release) => format!("{}: {}", number(&release.request.key), release.code.expose()),
-        Outcome::Ask(key, doubt @ (Doubt::Requests | Doubt::Codes | Doubt::Copy | Doubt::Clock)) => {
+        Outcome::Ask(key, doubt @ (Doubt::Requests | Doubt::Codes | Doubt::Copy)) => {
             format!("{}: {doubt:?}?", number(&key))
         }
     };

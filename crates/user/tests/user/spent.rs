@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_otp_domain::{Digest, SealedCode, SignedStatement};
-use agent_otp_user::{Offer, Record, Spent};
+use agent_otp_user::{Offer, Record, SpendError, Spent};
 use tempfile::TempDir;
 
 use crate::given::{MS, TTL, at, capturer, key};
@@ -28,6 +28,23 @@ fn a_record_is_read_back_as_it_was_written() {
     let offers: Vec<_> = spent.offers().collect();
     let [(of, offer)] = offers[..] else { panic!("{offers:?}") };
     assert_eq!((of, &offer.statement, &offer.sealed.0), (decision(1), &statement(1), &sealed(1)));
+}
+
+#[test]
+fn of_two_programs_of_one_home_one_acts_on_a_decision_and_the_other_learns_of_it() {
+    let (_home, dir) = dir();
+    let (mut one, mut other) = (Spent::open(&dir).unwrap(), Spent::open(&dir).unwrap());
+    one.write(record(1)).unwrap();
+    let whole = fs::read(&files(&dir)[0]).unwrap();
+    assert!(matches!(other.write(record(1)), Err(SpendError::Twice)));
+    assert_eq!(fs::read(&files(&dir)[0]).unwrap(), whole, "the first one's record stays as it is");
+
+    assert!(!other.holds(&decision(1)));
+    other.read_again().unwrap();
+    assert!(other.holds(&decision(1)));
+    assert_eq!((other.request(&decision(1)), other.standing().count()), (Some(key(1)), 1));
+    other.end(&key(1)).unwrap();
+    assert_eq!(holding(&dir, &sealed(1)), 0);
 }
 
 #[test]

@@ -1,0 +1,56 @@
+//! `capture`: the user hands in a code that no source brings.
+
+use std::process::ExitCode;
+
+use agent_otp_domain::{Code, Role};
+use agent_otp_user::{Awaited, Paste, PasteError};
+use anyhow::{Context as _, bail};
+
+use crate::hidden::{self, Line};
+use crate::place::Place;
+use crate::{decide, print, setup};
+
+/// How often a person may try; a script's line is what it is.
+const TRIES: u32 = 3;
+const NOTHING: &str = "nothing was captured";
+
+pub(crate) async fn run(place: &Place, id: &str) -> anyhow::Result<ExitCode> {
+    let id = decide::parse(id)?;
+    let mut paste = decide::patiently(paste(place)).await?;
+    let found = decide::patiently(paste.find(id)).await.context(NOTHING)?;
+    print::say(&decide::view(place, &found.request).to_string());
+    let agent = found.request.key.agent.clone();
+    let awaited = paste.awaited(found).context(NOTHING)?;
+    let code = tokio::task::block_in_place(|| ask(&awaited)).context(NOTHING)?;
+    decide::patiently(paste.capture(awaited, code)).await.map_err(|error| {
+        let is_kept = matches!(error, PasteError::Kept(_));
+        let error = anyhow::Error::new(error);
+        if is_kept { error } else { error.context(NOTHING) }
+    })?;
+    print::out(&format!("captured {id}"));
+    print::say(&format!("{agent} alone can open it, and takes it by itself: agent-otp audit show {id}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ask(awaited: &Awaited) -> anyhow::Result<Code> {
+    let mut tries = if hidden::is_terminal() { TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        match hidden::line("Code (it is not shown): ")? {
+            Line::Typed(text) => match awaited.read(&text) {
+                Ok(code) => return Ok(code),
+                Err(unfit) if tries > 0 => print::say(&format!("{unfit}; try again")),
+                Err(unfit) => return Err(unfit.into()),
+            },
+            Line::Interrupted => bail!("interrupted"),
+            Line::End => bail!("the input ended before a code came"),
+        }
+    }
+}
+
+async fn paste(place: &Place) -> anyhow::Result<Paste> {
+    let run = place.run()?;
+    let local = setup::local()?;
+    let login = Place::login(&run.nats_url, &place.member_user(Role::Capturer, &local))?;
+    Ok(Paste::connect(&login, place.member(Role::Capturer, &local), local).await?)
+}

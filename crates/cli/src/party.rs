@@ -1,0 +1,159 @@
+//! One party each of what `up` runs together: relay, user's side, audit trail. Each needs a broker that is provisioned.
+
+use std::time::Duration;
+
+use agent_otp_audit::Projector;
+use agent_otp_domain::Role;
+use agent_otp_jetstream::provision::Settings;
+use agent_otp_jetstream::{Connection, Member, Who};
+use agent_otp_relay::Relay;
+use agent_otp_user::source::Told;
+use agent_otp_user::{Approver, Capturer, Intake, Notices, Owner, Unverified};
+use anyhow::{Context as _, anyhow, bail};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::place::{Hold, Part, Place};
+use crate::setup;
+use crate::sources::{self, SourcePorts};
+
+/// How long a party has to be ready.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How long the parties have to end what is under way.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// Parties that run in this process, and are stopped together.
+#[derive(Debug)]
+pub(crate) struct Parties {
+    place: Place,
+    url: String,
+    /// What was typed: said to whoever finds a part of the data directory held.
+    command: &'static str,
+    tasks: JoinSet<anyhow::Result<()>>,
+    stop: CancellationToken,
+    holds: Vec<Hold>,
+}
+
+impl Parties {
+    /// None yet, on the broker at `url`.
+    pub(crate) fn new(place: &Place, url: &str, command: &'static str) -> Self {
+        Self {
+            place: place.clone(),
+            url: url.to_owned(),
+            command,
+            tasks: JoinSet::new(),
+            stop: CancellationToken::new(),
+            holds: Vec::new(),
+        }
+    }
+
+    /// Starts a relay, and returns when it answers. It holds nothing: any number of them serve side by side.
+    pub(crate) async fn relay(&mut self) -> anyhow::Result<()> {
+        let login = Place::login(&self.url, &self.place.operator_user("relay"))?;
+        let relay = Relay::new(Connection::open(&login, &Who::Operator("relay")).await?, Settings::default());
+        let (ready, answers) = oneshot::channel();
+        let stop = self.stop.clone();
+        self.tasks
+            .spawn(async move { relay.serve(stop, || tell(ready)).await.context("the relay has stopped") });
+        self.ready(answers, "a relay that answers").await
+    }
+
+    /// Starts the user's side: the owner's roster, the capturer and its sources. Returns when a relay has the roster,
+    /// with what the sources say of themselves.
+    pub(crate) async fn user(
+        &mut self,
+        owner: Owner,
+        ports: &SourcePorts,
+        unverified: Unverified,
+    ) -> anyhow::Result<Vec<Told>> {
+        self.holds.push(self.place.hold(Part::User, self.command)?);
+        let place = self.place.clone();
+        let sources = sources::bind(ports, &place.ports(), &place.sources()).await?;
+        let bound = sources.iter().map(|source| (source.name().to_owned(), source.local_addr().port()));
+        place.remember_ports(bound)?;
+        let told = sources.iter().map(|source| source.told()).collect();
+
+        let local = setup::local()?;
+        let user = |role| Place::login(&self.url, &place.member_user(role, &local));
+        let home = |role| place.member(role, &local);
+        let approver = Approver::connect(&user(Role::Approver)?, home(Role::Approver), local.clone()).await?;
+        let bus = approver.bus().clone();
+        let capturer = user(Role::Capturer)?;
+        let (ready, roster_taken) = oneshot::channel();
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let fresh = owner.keep_fresh(&bus, stop, || tell(ready)).await;
+            fresh.context("the roster cannot be renewed")
+        });
+        self.ready(roster_taken, "a relay that takes the roster").await?;
+
+        let notices = Notices::open(place.notices());
+        let capturer = Capturer::connect(&capturer, home(Role::Capturer), local.clone(), notices).await?;
+        let (intake, messages) = Intake::new(unverified);
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            capturer.run(messages, stop).await;
+            Ok(())
+        });
+        for source in sources {
+            let (name, running) = (source.name(), source.run(intake.clone(), self.stop.clone()));
+            self.tasks.spawn(async move {
+                running.await.with_context(|| format!("the source {name} has stopped"))
+            });
+        }
+        Ok(told)
+    }
+
+    /// Starts the audit trail.
+    pub(crate) async fn audit(&mut self) -> anyhow::Result<()> {
+        self.holds.push(self.place.hold(Part::Audit, self.command)?);
+        let local = setup::local()?;
+        let login = Place::login(&self.url, &self.place.member_user(Role::Auditor, &local))?;
+        let pin = self.place.member(Role::Auditor, &local).pin()?;
+        let auditor =
+            Member::connect(&login, Role::Auditor, local, pin.owner_key.clone(), pin.roster).await?;
+        let projector = Projector::open(&self.place.audit(), auditor.bus, pin.owner_key).await?;
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            projector.run(stop).await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// Waits until a party says that it is ready; one that ends instead says why.
+    async fn ready(&mut self, told: oneshot::Receiver<()>, what: &'static str) -> anyhow::Result<()> {
+        tokio::select! {
+            told = told => if told.is_ok() { return Ok(()) },
+            () = tokio::time::sleep(READY_WITHIN) => bail!("there was not {what} within {READY_WITHIN:?}"),
+        }
+        Err(self.ended().await)
+    }
+
+    /// Waits until one of them ends, which none does by itself, and says why.
+    pub(crate) async fn ended(&mut self) -> anyhow::Error {
+        match self.tasks.join_next().await {
+            Some(Ok(Err(error))) => error,
+            Some(Err(error)) => anyhow::Error::new(error).context("a party has broken down"),
+            Some(Ok(Ok(()))) | None => anyhow!("a party has ended"),
+        }
+    }
+
+    /// Lets them end what is under way, and ends them if they do not.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_WITHIN, ended).await.is_err() {
+            warn!("a party does not end, and is ended");
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+fn tell(ready: oneshot::Sender<()>) {
+    if ready.send(()).is_err() {
+        warn!("nobody waits for this party any more");
+    }
+}

@@ -1,0 +1,90 @@
+//! `agent-otp serve`: one part of what `up` runs, in a process of its own, as a service manager wants it.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{Serve, ServeAt, ServeBroker, ServeUser};
+use crate::host::Host;
+use crate::party::Parties;
+use crate::place::Place;
+use crate::{interrupt, print, setup, up};
+
+pub(crate) async fn run(place: &Place, part: Serve) -> anyhow::Result<ExitCode> {
+    interrupt::until(async |stop| match part {
+        Serve::Broker(options) => broker(place, options, stop).await,
+        Serve::Relay(at) => relay(place, at, stop).await,
+        Serve::User(options) => user(place, options, stop).await,
+        Serve::Audit(at) => audit(place, at, stop).await,
+    })
+    .await??;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn broker(place: &Place, options: ServeBroker, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut say = |line: &str| print::say(line);
+    let nats_server = up::find(options.nats_server.as_deref(), &mut say)?;
+    let starting = Host::start(place, nats_server, options.nats_port, "agent-otp serve broker", &mut say);
+    let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
+    let (mut host, _) = started?;
+    host.say_running()?;
+    ready(place, "The broker", &host.run.nats_url);
+    let kept = host.keep(&stop, &mut say).await;
+    print::say("stopping");
+    host.stop().await?;
+    kept
+}
+
+async fn relay(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::Result<()> {
+    setup::owner_of(place)?;
+    let url = url(place, at)?;
+    let mut parties = Parties::new(place, &url, "agent-otp serve relay");
+    let Some(started) = stop.run_until_cancelled(parties.relay()).await else { return Ok(()) };
+    started?;
+    ready(place, "The relay", &url);
+    serve(parties, stop).await
+}
+
+async fn user(place: &Place, options: ServeUser, stop: CancellationToken) -> anyhow::Result<()> {
+    let owner = setup::owner_of(place)?;
+    let url = url(place, options.at)?;
+    let mut parties = Parties::new(place, &url, "agent-otp serve user");
+    let unverified = up::unverified(options.accept_unverified_mail);
+    let starting = parties.user(owner, &options.source_ports, unverified);
+    let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
+    let told = started?;
+    ready(place, "The user's side", &url);
+    up::greet_sources(&told, unverified);
+    serve(parties, stop).await
+}
+
+async fn audit(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::Result<()> {
+    setup::owner_of(place)?;
+    let url = url(place, at)?;
+    let mut parties = Parties::new(place, &url, "agent-otp serve audit");
+    let Some(started) = stop.run_until_cancelled(parties.audit()).await else { return Ok(()) };
+    started?;
+    ready(place, "The audit trail", &url);
+    serve(parties, stop).await
+}
+
+async fn serve(mut parties: Parties, stop: CancellationToken) -> anyhow::Result<()> {
+    let served = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        error = parties.ended() => Err(error),
+    };
+    print::say("stopping");
+    parties.stop().await;
+    served
+}
+
+fn url(place: &Place, at: ServeAt) -> anyhow::Result<String> {
+    at.nats_url.map_or_else(|| place.run().map(|run| run.nats_url), Ok).context(
+        "it is not known where the broker listens: name it with --nats-url, or start it with `agent-otp serve broker`",
+    )
+}
+
+fn ready(place: &Place, what: &str, url: &str) {
+    print::say(&format!("{what} is ready at {url}. Data: {}", place.dir().display()));
+}

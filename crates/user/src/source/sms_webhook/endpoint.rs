@@ -1,0 +1,205 @@
+//! One delivery: length, signature over the raw body, time, and only then what it says, whether it came before, and intake.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use agent_otp_domain::{Digest, Sender, Timestamp};
+use agent_otp_jetstream::clock;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+use zeroize::Zeroizing;
+
+use crate::extract::Text;
+use crate::intake::{Intake, Sms};
+
+use super::answer::{Answer, Outcome, Refusal};
+use super::delivery::Delivery;
+use super::gateway::{GATEWAYS, Gateway, Signed};
+use super::keys::Keys;
+use super::seen::Seen;
+use super::{NAME, PATH};
+
+/// The longest body, in octets: a text message of ten parts and all that gateways tell of it, many times over.
+pub(super) const BODY_OCTETS_MAX: usize = 64 * 1_024;
+
+/// How long a peer may take for its whole request.
+pub(super) const REQUEST_MAX: Duration = Duration::from_secs(10);
+
+/// How far a gateway's clock may be off; within this time a recorded delivery is known by its id alone.
+pub(super) const OFF_MAX: Duration = Duration::from_mins(5);
+
+/// How long a peer may take to receive the answer, and then to close.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
+
+/// The longest request line with all headers, in octets.
+const HEAD_OCTETS_MAX: usize = 16 * 1_024;
+
+/// Where deliveries are judged.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    keys: Keys,
+    intake: Intake,
+    seen: Mutex<Seen>,
+}
+
+impl Endpoint {
+    pub(super) fn new(keys: Keys, intake: Intake) -> Self {
+        Self { keys, intake, seen: Mutex::default() }
+    }
+
+    /// Serves a peer's one request.
+    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, stop: CancellationToken) {
+        let until = Instant::now() + REQUEST_MAX;
+        let service = service_fn(|request| {
+            let endpoint = Arc::clone(&self);
+            Box::pin(async move { Ok::<_, Infallible>(endpoint.answer(request, until).await) })
+        });
+        let mut connection = http1::Builder::new()
+            .keep_alive(false)
+            .half_close(true)
+            .max_header_size(HEAD_OCTETS_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        let served = poll_fn(|context| connection.poll_without_shutdown(context));
+        let mut served = timeout_at(until + CLOSE_MAX, stop.run_until_cancelled(served)).await;
+        if matches!(served, Ok(None)) {
+            // The listener stops: a request that is there is still answered.
+            Pin::new(&mut connection).graceful_shutdown();
+            let last = poll_fn(|context| connection.poll_without_shutdown(context));
+            served = timeout(CLOSE_MAX, last).await.map(Some);
+        }
+        if !matches!(served, Ok(Some(Ok(())))) {
+            debug!("delivery broken off");
+        }
+        close(connection.into_parts().io.into_inner()).await;
+    }
+
+    async fn answer(&self, request: Request<Incoming>, until: Instant) -> Answer {
+        match self.deliver(request, until).await {
+            Ok((gateway, outcome)) => {
+                match outcome {
+                    Outcome::NoSender => warn!(gateway = gateway.name(), %outcome, "delivery received"),
+                    Outcome::Taken | Outcome::Copy | Outcome::NoSms => {
+                        info!(gateway = gateway.name(), %outcome, "delivery received");
+                    }
+                }
+                gateway.thank(outcome)
+            }
+            Err(refusal) => {
+                warn!(reason = %refusal, "delivery refused");
+                refusal.into()
+            }
+        }
+    }
+
+    async fn deliver(
+        &self,
+        request: Request<Incoming>,
+        until: Instant,
+    ) -> Result<(&'static dyn Gateway, Outcome), Refusal> {
+        if request.uri().path() != PATH {
+            return Err(Refusal::Nowhere);
+        }
+        if request.method() != Method::POST {
+            return Err(Refusal::Method);
+        }
+        let (head, body) = request.into_parts();
+        let body = timeout_at(until, read(body)).await.map_err(|_| Refusal::TooSlow)??;
+        let target = head.uri.path_and_query().map_or(PATH, |target| target.as_str()).to_owned();
+        let keys = self.keys.read().map_err(|error| {
+            error!(%error, "no delivery can be verified");
+            Refusal::NoKeys
+        })?;
+        self.judge(&Delivery { target, headers: head.headers, body }, &keys, clock::now())
+    }
+
+    /// Judges a whole delivery, and hands the message to the intake.
+    fn judge(
+        &self,
+        delivery: &Delivery,
+        keys: &[Zeroizing<Vec<u8>>],
+        now: Timestamp,
+    ) -> Result<(&'static dyn Gateway, Outcome), Refusal> {
+        let gateway =
+            GATEWAYS.into_iter().find(|gateway| gateway.claims(delivery)).ok_or(Refusal::Unsigned)?;
+        let signed = keys.iter().find_map(|key| gateway.verify(delivery, key)).ok_or(Refusal::Forged)?;
+        if let Signed::At(signed_at) = signed
+            && signed_at.distance(now) > OFF_MAX
+        {
+            return Err(Refusal::Clock { off: signed_at.distance(now), is_ahead: signed_at > now });
+        }
+        let Some(sms) = gateway.read(delivery)? else { return Ok((gateway, Outcome::NoSms)) };
+        let Some(sender) = sender(&sms.sender) else { return Ok((gateway, Outcome::NoSender)) };
+        let id = Digest::of(&[gateway.name().as_bytes(), b"\0", sms.id.as_bytes()]);
+        let outcome = self.take(Sms {
+            sender,
+            // What the phone received long ago is old, however late it comes; a time to come is none.
+            received_at: sms.received_at.unwrap_or(now).min(now),
+            id,
+            text: Text::plain(&sms.text),
+        })?;
+        Ok((gateway, outcome))
+    }
+
+    /// Hands the message on, unless it came before. One that was not taken is not remembered, so it may come again.
+    fn take(&self, sms: Sms) -> Result<Outcome, Refusal> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = sms.id;
+        if seen.holds(&id) {
+            return Ok(Outcome::Copy);
+        }
+        self.intake.sms(NAME, sms).map_err(|_| Refusal::Busy)?;
+        seen.remember(id);
+        Ok(Outcome::Taken)
+    }
+}
+
+/// Reads a whole body. One that says that it is too long is not read at all.
+async fn read(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    if body.size_hint().lower() > BODY_OCTETS_MAX as u64 {
+        return Err(Refusal::TooLarge);
+    }
+    let mut octets = Zeroizing::new(Vec::with_capacity(BODY_OCTETS_MAX));
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Refusal::Broken)?.into_data() else { continue };
+        if octets.len() + data.len() > BODY_OCTETS_MAX {
+            return Err(Refusal::TooLarge);
+        }
+        octets.extend_from_slice(&data);
+    }
+    Ok(octets)
+}
+
+/// Whom the gateway names, as requests name them.
+fn sender(text: &str) -> Option<Sender> {
+    let number = text.parse().map(Sender::Number);
+    number.or_else(|_| text.parse().map(Sender::SenderId)).ok()
+}
+
+/// Closes the connection so that the peer gets the answer: what it still sends is thrown away, for a socket that is
+/// closed with octets unread resets the connection.
+async fn close(mut stream: TcpStream) {
+    let closed = timeout(CLOSE_MAX, async {
+        stream.shutdown().await?;
+        let mut block = Zeroizing::new([0; 4_096]);
+        while stream.read(block.as_mut_slice()).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    });
+    if !matches!(closed.await, Ok(Ok(()))) {
+        debug!("the peer does not close");
+    }
+}
+
+#[cfg(test)]
+mod tests;

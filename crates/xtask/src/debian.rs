@@ -1,0 +1,101 @@
+//! What the tests need of Debian: found where it is installed, or installed, or unpacked into the target directory.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// Every package that a test needs, with a file of it by which it is found; `*` stands for any one directory.
+const PACKAGES: [(&str, &str); 1] = [("libfaketime", "usr/lib/*/faketime/libfaketimeMT.so.1")];
+/// Where packages are unpacked, below the target directory. The stories look there too.
+const UNPACKED: &str = "debian";
+
+/// Makes sure that every package is there.
+pub(crate) fn ensure(say: &mut dyn FnMut(&str)) -> Result<()> {
+    let unpacked = target()?.join(UNPACKED);
+    for (name, file) in PACKAGES {
+        let is_there = || is_below(Path::new("/"), file) || is_below(&unpacked, file);
+        if is_there() {
+            continue;
+        }
+        say(&format!("installing Debian's package {name}"));
+        let got = if rustix::process::geteuid().is_root() { install(name) } else { unpack(name, &unpacked) };
+        got.with_context(|| format!("{name} is missing; type: sudo apt-get install {name}"))?;
+        if !is_there() {
+            bail!("{name} is installed, but holds no {file}");
+        }
+    }
+    Ok(())
+}
+
+/// As root: for the whole machine. A fresh container knows no packages before the first update.
+fn install(name: &str) -> Result<()> {
+    let install = || apt_get(&["install", "--yes", "--no-install-recommends", name], Path::new("/"));
+    install().or_else(|_| {
+        apt_get(&["update"], Path::new("/"))?;
+        install()
+    })
+}
+
+/// Without root: into the target directory. What the package needs in turn is not fetched.
+fn unpack(name: &str, into: &Path) -> Result<()> {
+    fs::create_dir_all(into).with_context(|| format!("cannot make {}", into.display()))?;
+    apt_get(&["download", name], into)?;
+    let is_package = |path: &PathBuf| {
+        let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+        file.starts_with(&format!("{name}_")) && path.extension().is_some_and(|extension| extension == "deb")
+    };
+    let package = entries(into).into_iter().find(is_package);
+    let package = package.with_context(|| format!("apt-get left no package in {}", into.display()))?;
+    run(Command::new("dpkg-deb").arg("--extract").arg(package).arg(into))
+}
+
+fn apt_get(arguments: &[&str], directory: &Path) -> Result<()> {
+    run(Command::new("apt-get")
+        .args(arguments)
+        .current_dir(directory)
+        .env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let line = format!("{command:?}");
+    let output = command.output().with_context(|| format!("cannot run {line}"))?;
+    if !output.status.success() {
+        bail!("{line} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+/// Whether there is such a file.
+fn is_below(root: &Path, file: &str) -> bool {
+    match file.split_once("/*/") {
+        Some((directory, rest)) => entries(&root.join(directory)).iter().any(|entry| is_below(entry, rest)),
+        None => root.join(file).exists(),
+    }
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+/// The target directory that this program was built into: `<target>/<profile>/agent-otp-xtask`.
+fn target() -> Result<PathBuf> {
+    let program = env::current_exe().context("this program does not know where it lies")?;
+    program.ancestors().nth(2).map(Path::to_owned).context("this program lies in no target directory")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_one_directory() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert!(is_below(root, "src/main.rs"));
+        assert!(is_below(root.ancestors().nth(2).unwrap(), "crates/*/src/lib.rs"));
+        assert!(!is_below(root, "src/*/main.rs"));
+    }
+}
