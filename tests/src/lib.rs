@@ -10,21 +10,30 @@
 
 mod asked;
 mod by_hand;
+mod clock;
 mod mail;
+mod parties;
 mod place;
 mod process;
 mod programs;
+mod proxy;
 mod search;
+mod sms;
+mod typing;
 mod up;
 mod wait;
 mod wire;
 
 pub use asked::Asked;
 pub use by_hand::Shopper;
+pub use clock::RIGHT;
+pub use parties::{Parties, Party};
 pub use place::{Place, Run, is_alive, strings};
 pub use process::{Ended, Process};
 pub use programs::{cargo, root};
+pub use proxy::Proxy;
 pub use search::{Needle, files_below, search};
+pub use typing::Terminal;
 pub use up::Up;
 pub use wait::{eventually, within};
 pub use wire::{Watch, Wire};

@@ -30,7 +30,7 @@ pub struct Run {
     pub nats_url: String,
     /// Whose relay it is.
     pub owner: String,
-    /// Where mail is taken.
+    /// Where mail is taken; empty as long as nobody does.
     pub smtp: String,
     /// The file with each NATS user's seed.
     pub creds: BTreeMap<String, PathBuf>,
@@ -72,6 +72,16 @@ impl Place {
 
     /// Starts one of our programs.
     pub fn spawn(&self, name: &str, arguments: &[&str]) -> Process {
+        self.spawn_with(name, arguments, [])
+    }
+
+    /// Starts one of our programs with further variables in its environment.
+    pub(crate) fn spawn_with<'a>(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        environment: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Process {
         let count = self.started.get();
         self.started.set(count.saturating_add(1));
         let mut command = Command::new(programs::program(name));
@@ -82,6 +92,7 @@ impl Place {
         if let Some(log) = self.log {
             command.env("AGENT_OTP_LOG", log);
         }
+        command.envs(environment);
         Process::spawn(command, &self.root.path().join(format!("{count:03}-{name}")))
     }
 
@@ -92,9 +103,18 @@ impl Place {
 
     /// Types `agent-otp --data DIR …`.
     pub fn start(&self, arguments: &[&str]) -> Process {
+        self.start_with(arguments, [])
+    }
+
+    /// Types the same with further variables in its environment.
+    pub(crate) fn start_with<'a>(
+        &self,
+        arguments: &[&str],
+        environment: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Process {
         let dir = self.dir();
         let data = ["--data", dir.to_str().unwrap()];
-        self.spawn("agent-otp", &[&data, arguments].concat())
+        self.spawn_with("agent-otp", &[&data, arguments].concat(), environment)
     }
 
     /// Types `up` with these options and the nats-server of the tests; unverified mail is taken only if they say so.
@@ -121,15 +141,7 @@ impl Place {
 
     /// Types the same, and returns at once.
     pub fn start_request(&self, options: &[&str]) -> Process {
-        let mut arguments = vec!["request"];
-        for (option, value) in
-            [("--agent", "shopper"), ("--from", "github.com"), ("--reason", "Sign in to GitHub")]
-        {
-            if !options.contains(&option) {
-                arguments.extend([option, value]);
-            }
-        }
-        self.start(&[&arguments, options].concat())
+        self.start(&asking(options))
     }
 
     /// Types `approve`.
@@ -185,7 +197,7 @@ impl Place {
         Some(Run {
             nats_url: text("nats_url")?,
             owner: text("owner")?,
-            smtp: text("smtp")?,
+            smtp: text("smtp").or_else(|| self.smtp_alone()).unwrap_or_default(),
             creds: creds
                 .map(|(name, path)| Some((name.clone(), path.as_str()?.into())))
                 .collect::<Option<_>>()?,
@@ -194,6 +206,26 @@ impl Place {
             nats_store: text("nats_store")?.into(),
         })
     }
+
+    /// Where a user's side takes mail that runs by itself, or would: `run.json` does not say.
+    fn smtp_alone(&self) -> Option<String> {
+        let ports: Value = serde_json::from_slice(&fs::read(self.dir().join("ports.json")).ok()?).ok()?;
+        Some(format!("127.0.0.1:{}", ports.get("smtp")?))
+    }
+}
+
+/// `request` with these options, and what else it needs.
+pub(crate) fn asking<'a>(options: &[&'a str]) -> Vec<&'a str> {
+    let mut words = vec!["request"];
+    for (option, value) in
+        [("--agent", "shopper"), ("--from", "github.com"), ("--reason", "Sign in to GitHub")]
+    {
+        if !options.contains(&option) {
+            words.extend([option, value]);
+        }
+    }
+    words.extend(options);
+    words
 }
 
 impl Run {

@@ -71,6 +71,12 @@ impl Process {
         self.child.try_wait().unwrap().is_some()
     }
 
+    /// Waits for its end, however long it takes.
+    pub(crate) async fn exited(&mut self) {
+        self.child.wait().await.unwrap();
+        assert!(!self.said().contains("panicked at"), "{}:\n{}", self.line, self.said());
+    }
+
     /// Waits for its end. Whatever happened, it must not have panicked.
     pub async fn ended(&mut self) -> Ended {
         let status = within(format!("the end of {}", self.line), self.child.wait()).await.unwrap();

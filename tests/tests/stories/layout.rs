@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use agent_otp_tests::{cargo, files_below, root};
+use agent_otp_user::source::KINDS;
 
 #[test]
 fn the_relay_is_built_without_anything_that_could_open_a_code() {
@@ -37,6 +38,23 @@ fn only_the_jetstream_crate_names_a_subject() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(naming, BTreeSet::from(["jetstream".to_owned()]));
+}
+
+#[test]
+fn the_program_names_no_source_of_messages() {
+    let naming: Vec<String> =
+        KINDS.iter().flat_map(|kind| [kind.name.to_owned(), kind.name.replace('-', "_")]).collect();
+    for path in files_below(&root().join("crates/cli/src")) {
+        // The demonstration sends a mail, as a service would.
+        if path.ends_with("demo.rs") {
+            continue;
+        }
+        let source = without_tests(&path).to_lowercase();
+        for name in &naming {
+            assert!(!source.contains(name), "{}: {name}", path.display());
+        }
+    }
+    assert!(naming.len() >= 4, "{naming:?}");
 }
 
 #[test]

@@ -9,13 +9,22 @@
 )]
 
 mod ambiguity;
+mod audit;
 mod broker;
+mod clock;
+mod connection;
+mod crash;
+mod decode;
 mod email;
 mod ends;
 mod input;
+mod late;
 mod layout;
+mod paste;
 mod permissions;
 mod race;
 mod relays;
 mod secrecy;
+mod slow;
+mod sms;
 mod up;

@@ -25,7 +25,7 @@ async fn a_port_that_is_taken_is_named() {
     let place = Place::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    for option in ["--smtp-port", "--nats-port"] {
+    for option in ["--smtp-port", "--sms-webhook-port", "--nats-port"] {
         let ended = place.start_up(&[option, &port]).ended().await;
         assert_eq!(ended.code, Some(1));
         assert!(ended.stderr.contains(&port), "{ended:?}");
@@ -59,7 +59,8 @@ async fn a_signal_leaves_nothing_running() {
         let run = place.run();
         assert!(run.has_broker());
         up.signal(signal);
-        up.ended().await.well();
+        let ended = up.ended().await.well();
+        assert!(!ended.stderr.contains("the trail may lack"), "{ended:?}");
         assert!(!run.has_broker());
         assert!(!place.dir().join("run.json").exists());
     }
