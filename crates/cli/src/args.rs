@@ -76,6 +76,8 @@ pub(crate) enum Verb {
         #[arg(long)]
         pretty: bool,
     },
+    /// Measures, on a broker of its own, what a request costs: beside the bare NATS operations below it.
+    Bench(Bench),
     /// Reads the audit trail.
     Audit {
         #[command(subcommand)]
@@ -130,7 +132,7 @@ pub(crate) struct ServeBroker {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeAt {
-    /// Where the broker listens: nats://127.0.0.1:4222 [default: the one that runs on this data directory].
+    /// Where the broker listens, such as `nats://127.0.0.1:4222` [default: the one that runs on this data directory].
     #[arg(long, value_name = "URL")]
     pub(crate) nats_url: Option<String>,
 }
@@ -152,6 +154,25 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "PATH")]
     pub(crate) nats_server: Option<PathBuf>,
     /// Prints one JSON object a step instead.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// The nats-server to run [default: found on PATH or in the cache, or installed].
+    #[arg(long, value_name = "PATH")]
+    pub(crate) nats_server: Option<PathBuf>,
+    /// For how long each of the four rates is measured, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) seconds: u64,
+    /// How many mails are timed.
+    #[arg(long, value_name = "COUNT", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) mails: u32,
+    /// With how many open requests a command is timed, in rising order; storing a million takes minutes.
+    #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "1000,100000,1000000")]
+    pub(crate) open: Vec<u32>,
+    /// Prints one JSON object instead of the table.
     #[arg(long)]
     pub(crate) json: bool,
 }

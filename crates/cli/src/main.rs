@@ -3,6 +3,7 @@
 mod alarms;
 mod args;
 mod audit;
+mod bench;
 mod capture;
 mod decide;
 mod decode;
@@ -62,6 +63,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Up(options) => up::run(&place()?, options).await,
         Verb::Serve { part } => serve::run(&place()?, part).await,
         Verb::Demo(options) => demo::run(options).await,
+        Verb::Bench(options) => bench::run(options).await,
         Verb::Request(asked) => request::run(&place()?, asked).await,
         Verb::Pending { json } => decide::patiently(decide::pending(&place()?, json)).await,
         Verb::Approve { id } => decide::patiently(decide::approve(&place()?, &id)).await,

@@ -57,7 +57,7 @@ impl Parties {
         let stop = self.stop.clone();
         self.tasks
             .spawn(async move { relay.serve(stop, || tell(ready)).await.context("the relay has stopped") });
-        self.ready(answers, "a relay that answers").await
+        self.ready(answers, "the relay does not answer; is the broker provisioned?").await
     }
 
     /// Starts the user's side: the owner's roster, the capturer and its sources. Returns when a relay has the roster,
@@ -87,7 +87,7 @@ impl Parties {
             let fresh = owner.keep_fresh(&bus, stop, || tell(ready)).await;
             fresh.context("the roster cannot be renewed")
         });
-        self.ready(roster_taken, "a relay that takes the roster").await?;
+        self.ready(roster_taken, "no relay takes the roster; start one with `agent-otp serve relay`").await?;
 
         let notices = Notices::open(place.notices());
         let capturer = Capturer::connect(&capturer, home(Role::Capturer), local.clone(), notices).await?;
@@ -123,11 +123,11 @@ impl Parties {
         Ok(())
     }
 
-    /// Waits until a party says that it is ready; one that ends instead says why.
-    async fn ready(&mut self, told: oneshot::Receiver<()>, what: &'static str) -> anyhow::Result<()> {
+    /// Waits until a party says that it is ready; one that ends instead says why, and of one that is late it is said.
+    async fn ready(&mut self, told: oneshot::Receiver<()>, otherwise: &'static str) -> anyhow::Result<()> {
         tokio::select! {
             told = told => if told.is_ok() { return Ok(()) },
-            () = tokio::time::sleep(READY_WITHIN) => bail!("there was not {what} within {READY_WITHIN:?}"),
+            () = tokio::time::sleep(READY_WITHIN) => bail!("after {READY_WITHIN:?}, {otherwise}"),
         }
         Err(self.ended().await)
     }
@@ -152,7 +152,7 @@ impl Parties {
     }
 }
 
-fn tell(ready: oneshot::Sender<()>) {
+pub(crate) fn tell(ready: oneshot::Sender<()>) {
     if ready.send(()).is_err() {
         warn!("nobody waits for this party any more");
     }

@@ -7,6 +7,7 @@ pub mod decode;
 mod direct;
 mod error;
 mod feed;
+pub mod floor;
 mod log;
 mod member;
 pub mod message;

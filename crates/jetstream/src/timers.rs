@@ -7,6 +7,7 @@ use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self, AckKind};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -105,11 +106,7 @@ impl Timers {
             request: key.request,
             expires_at: at,
         };
-        let message = PublishMessage::build()
-            .payload(codec::encode(&body).into())
-            .header("Content-Type", "application/msgpack")
-            .header("Nats-Schedule", format!("@at {at}").as_str())
-            .header("Nats-Schedule-Target", subject::timer_fired(key).as_str());
+        let message = message(key, at, codec::encode(&body).into());
         let publish = self.connection.jetstream.send_publish(subject::timer_set(key), message);
         let outcome = match publish.await {
             Ok(acknowledgement) => acknowledgement.await,
@@ -158,6 +155,15 @@ impl Timers {
     ) -> Result<impl futures_util::Stream<Item = Result<Due, StoreError>> + use<>, StoreError> {
         due(&self.connection, subject::LOG_STREAM, subject::ERASER_DURABLE, 3).await
     }
+}
+
+/// A message that the broker publishes again when its time comes.
+pub(crate) fn message(key: &RequestKey, at: Timestamp, body: Bytes) -> PublishMessage {
+    PublishMessage::build()
+        .payload(body)
+        .header("Content-Type", "application/msgpack")
+        .header("Nats-Schedule", format!("@at {at}").as_str())
+        .header("Nats-Schedule-Target", subject::timer_fired(key).as_str())
 }
 
 /// The work that a durable hands out.

@@ -83,6 +83,16 @@ impl Approver {
         Ok(found)
     }
 
+    /// One request as its statements prove it.
+    ///
+    /// # Errors
+    ///
+    /// [`ApproverError::Unknown`] if there is none.
+    pub async fn look(&self, key: &RequestKey) -> Result<VerifiedRequest, ApproverError> {
+        let verified = self.member.verifier.request(key).await?;
+        verified.ok_or(ApproverError::Unknown { id: key.request })
+    }
+
     /// The open request with this id.
     ///
     /// # Errors
