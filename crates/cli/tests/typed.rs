@@ -7,6 +7,9 @@ use std::process::Command;
 fn help_says_what_can_be_typed() {
     insta::assert_snapshot!("help", typed(&["--help"]));
     insta::assert_snapshot!("help_of_up", typed(&["up", "--help"]));
+    let serve = ["serve --help", "serve broker --help", "serve relay --help", "serve user --help"];
+    let serve = serve.map(|line| typed(&line.split(' ').collect::<Vec<_>>()));
+    insta::assert_snapshot!("help_of_serve", serve.join("\n"));
     insta::assert_snapshot!("help_of_request", typed(&["request", "--help"]));
     insta::assert_snapshot!("help_of_capture", typed(&["capture", "--help"]));
     insta::assert_snapshot!("help_of_decode", typed(&["decode", "--help"]));
@@ -43,6 +46,7 @@ fn an_error_says_what_was_expected_and_what_to_type_next() {
         vec!["audit", "rebuild"],
         vec!["alarms"],
         vec!["up", "--nats-server", "/nowhere/nats-server"],
+        vec!["serve", "user"],
     ];
     let told: Vec<String> =
         table.iter().map(|words| format!("$ agent-otp {}\n{}", words.join(" "), typed(words))).collect();

@@ -25,6 +25,7 @@ mod permissions;
 mod race;
 mod relays;
 mod secrecy;
+mod serve;
 mod slow;
 mod sms;
 mod up;

@@ -77,8 +77,10 @@ async fn after_a_crash_the_next_up_stops_the_orphan_and_goes_on() {
 
     let up = place.up().await;
     let said = up.said();
-    let orphan =
-        format!("stopped the nats-server (pid {}) that an `up` before left behind", crashed.nats_pid);
+    let orphan = format!(
+        "stopped the nats-server (pid {}) that an `agent-otp up` before left behind",
+        crashed.nats_pid
+    );
     assert!(said.contains(&orphan), "{said}");
     assert!(!crashed.has_broker());
     // The agent's program has waited all the time.

@@ -61,7 +61,7 @@ async fn a_log_that_was_replaced_is_never_mixed_with_the_one_that_was_read() {
         assert!(matches!(shorter, ProjectError::Behind { position: 2 }), "{shorter}");
     }
     let behind = (2, "the log ends before event 2, which was read from it".to_owned());
-    assert_eq!(stage.alarms().await, [behind.clone()]);
+    assert_eq!(stage.alarms().await, std::slice::from_ref(&behind));
     // It has begun anew: that shows before it is as long as it was.
     stage.append([foreign(11)]).await;
     let begun = projector.catch_up().await.unwrap_err();

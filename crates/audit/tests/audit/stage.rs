@@ -270,11 +270,12 @@ impl Stage {
 
     /// An administrator lets the log keep so many events; -1 is all.
     pub(crate) async fn keep_at_most(&self, count: i64) {
-        let mut config = self.api("STREAM.INFO.OTP_LOG", json!({})).await["config"].clone();
-        config["max_msgs"] = count.into();
-        config["discard"] = if count < 0 { "new" } else { "old" }.into();
-        config["discard_new_per_subject"] = (count < 0).into();
-        self.api("STREAM.UPDATE.OTP_LOG", config).await;
+        let info = self.api("STREAM.INFO.OTP_LOG", json!({})).await;
+        let mut config = info.get("config").and_then(Value::as_object).unwrap().clone();
+        config.insert("max_msgs".to_owned(), count.into());
+        config.insert("discard".to_owned(), if count < 0 { "new" } else { "old" }.into());
+        config.insert("discard_new_per_subject".to_owned(), (count < 0).into());
+        self.api("STREAM.UPDATE.OTP_LOG", config.into()).await;
     }
 
     /// An administrator deletes the log, and makes another.
