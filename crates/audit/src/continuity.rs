@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn a_break_says_what_is_missing_and_where() {
-        let table: [(i64, &[i64], &[(i64, &str)]); 5] = [
+        type Row<'a> = (i64, &'a [i64], &'a [(i64, &'a str)]);
+        let table: [Row; 5] = [
             (0, &[3, 4], &[(2, "events 1 to 2 are missing from the log")]),
             (4, &[4, 6], &[(5, "event 5 is missing from the log")]),
             // The event that was read last is gone itself.

@@ -55,7 +55,7 @@ pub(super) async fn commands(nats_server: &Path, dir: &Path, sizes: &[u32]) -> a
         });
         floor.fill(keys, &vec![0; EVENT_BYTES[0]].into(), expires_at).await?;
         filled = open;
-        drop(timed(&agent, WARM_UP).await?);
+        timed(&agent, WARM_UP).await?;
         crowds.push(Crowd { open, command_ms: timed(&agent, COMMANDS).await? });
     }
     stop.cancel();
