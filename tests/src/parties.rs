@@ -28,7 +28,7 @@ const AWAY: Duration = Duration::from_millis(20);
 pub struct Parties<'a> {
     place: &'a Place,
     /// `agent-otp serve broker`: it starts a nats-server that dies again.
-    broker: Process,
+    broker: Cell<Option<Process>>,
     /// `agent-otp serve relay`, as often as was asked for.
     pub relays: Vec<Party>,
     /// `agent-otp serve user`.
@@ -75,7 +75,7 @@ impl<'a> Parties<'a> {
         };
         Self {
             place,
-            broker,
+            broker: Cell::new(Some(broker)),
             relays: join_all((0..relays).map(|_| party(&["relay"]))).await,
             user: party(&["user", "--accept-unverified-mail"]).await,
             audit: party(&["audit"]).await,
@@ -85,7 +85,8 @@ impl<'a> Parties<'a> {
         }
     }
 
-    /// Runs the parties as long as the story lasts; then all of them are killed.
+    /// Runs the parties as long as the story lasts; then all of them are killed, save the broker: it ends in order, so
+    /// that no nats-server stays that was just about to take the place of another.
     pub async fn run<T>(&self, story: impl Future<Output = T>) -> T {
         let parties = self.relays.iter().chain([&self.user, &self.audit]);
         let running = join_all(parties.clone().map(|party| party.keep(self)));
@@ -93,7 +94,10 @@ impl<'a> Parties<'a> {
             let told = story.await;
             self.is_over.set(true);
             parties.for_each(|party| party.pid.kill());
-            self.broker.signal(Signal::KILL);
+            if let Some(mut broker) = self.broker.take() {
+                broker.signal(Signal::TERM);
+                broker.ended().await.well();
+            }
             told
         };
         tokio::join!(telling, running).0

@@ -5,18 +5,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_otp_broker::{Broker, Config, StartError};
-use agent_otp_jetstream::provision::{Settings, provision};
+use agent_otp_jetstream::provision::{ProvisionError, Settings, provision};
 use agent_otp_jetstream::{Connection, Who};
 use agent_otp_user::Owner;
 use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::exit;
 use crate::place::{BROKER_PORT, Hold, Part, Place, Run};
 use crate::setup::{self, Setup};
 
 /// How long a broker that died again at once is left alone.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
+
+/// How often the broker is asked for its streams; each time takes 2 s if it does not answer.
+const PROVISIONS_MAX: u32 = 5;
 
 /// The broker, and what is said of it in `run.json`.
 #[derive(Debug)]
@@ -78,11 +82,21 @@ impl Host {
         self.place.say_running(&self.run)
     }
 
+    /// Makes the streams that are missing. A broker on a busy disk may take longer than it is waited for: then it is
+    /// asked again, which is harmless.
     async fn provision(&self) -> anyhow::Result<()> {
         let login = Place::login(&self.run.nats_url, &self.place.operator_user("provision"))?;
         let connection = Connection::open(&login, &Who::Operator("provision")).await?;
-        provision(&connection, Settings::default()).await?;
-        Ok(())
+        let mut tries = 1;
+        loop {
+            match provision(&connection, Settings::default()).await {
+                Err(error @ ProvisionError::Refused { .. }) if tries < PROVISIONS_MAX => {
+                    warn!(error = exit::chain(&error.into()), "asking the broker again");
+                    tries += 1;
+                }
+                provisioned => return Ok(provisioned.map(drop)?),
+            }
+        }
     }
 
     /// Keeps a broker running until `stop` is cancelled: one that dies is replaced.
