@@ -28,7 +28,7 @@ const AWAY: Duration = Duration::from_millis(20);
 pub struct Parties<'a> {
     place: &'a Place,
     /// `agent-otp serve broker`: it starts a nats-server that dies again.
-    broker: Cell<Option<Process>>,
+    broker: RefCell<Option<Process>>,
     /// `agent-otp serve relay`, as often as was asked for.
     pub relays: Vec<Party>,
     /// `agent-otp serve user`.
@@ -75,7 +75,7 @@ impl<'a> Parties<'a> {
         };
         Self {
             place,
-            broker: Cell::new(Some(broker)),
+            broker: RefCell::new(Some(broker)),
             relays: join_all((0..relays).map(|_| party(&["relay"]))).await,
             user: party(&["user", "--accept-unverified-mail"]).await,
             audit: party(&["audit"]).await,
@@ -94,7 +94,8 @@ impl<'a> Parties<'a> {
             let told = story.await;
             self.is_over.set(true);
             parties.for_each(|party| party.pid.kill());
-            if let Some(mut broker) = self.broker.take() {
+            let broker = self.broker.borrow_mut().take();
+            if let Some(mut broker) = broker {
                 broker.signal(Signal::TERM);
                 broker.ended().await.well();
             }
