@@ -115,10 +115,12 @@ async fn every_kill(victim: Victim, end: End) {
     let points = format!("{victim:?}, {end:?}: {killed} kill points of {} writes", calm.written.len());
     writeln!(stderr, "{points}; ends and erasures at most {slowest:?} late").unwrap();
     assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), calm.written.len(), failed.join("\n\n"));
-    // How much is written is not quite the same in each life: what lies behind the end of most may never be reached.
+    // How much is written is not the same in each life, and which relay answers what is left to chance: what lies behind
+    // the end of most lives may never be reached.
+    let percent = if victim == Victim::OneOfTwoRelays { 60 } else { 90 };
     assert!(
-        killed * 10 >= calm.written.len() * 9,
-        "{killed} of {} lives came to their kill",
+        killed * 100 >= calm.written.len() * percent,
+        "{killed} of {} lives were cut short",
         calm.written.len()
     );
 }
