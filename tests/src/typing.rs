@@ -98,6 +98,11 @@ impl Terminal {
     /// Waits for the program's end: its exit code, and all that was shown.
     pub async fn ended(&mut self) -> (Option<i32>, String) {
         let status = within("the end of a program at a terminal", self.child.wait()).await.unwrap();
+        // Its last words may still be on their way: the reader lets go of the screen when it has read them all.
+        eventually("the end of what a terminal shows", async || {
+            (Arc::strong_count(&self.screen) == 1).then_some(())
+        })
+        .await;
         (status.code(), self.screen())
     }
 
