@@ -14,6 +14,8 @@ use crate::agent::{AgentError, Inner};
 
 /// How often the relay is asked although no event came: a live event is only a hint.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// How long the event of a request that the relay has accepted may take.
+const FIRST_EVENT: Duration = Duration::from_secs(1);
 /// How long after its deadline a request is waited for whose end the relay did not tell.
 const EXPIRY_GRACE: Duration = Duration::from_secs(5);
 /// How long a claim waits that the relay could not serve.
@@ -155,8 +157,9 @@ impl Pending {
     pub async fn wait_telling(mut self, mut tell: impl FnMut(Progress)) -> Result<Code, WaitError> {
         let mut is_up = self.agent.member.bus.connection().is_up();
         let mut told = None;
+        // The feed begins before the request does, so its first event is on its way.
+        let mut verified = self.hear(None, FIRST_EVENT).await?;
         loop {
-            let verified = self.look().await?;
             let progress = match &verified {
                 Some(verified) => Progress::of(verified),
                 None if *is_up.borrow_and_update() => Progress::Unreachable,
@@ -184,11 +187,29 @@ impl Pending {
                     ASK_AGAIN.min(left)
                 }
             };
-            tokio::select! {
-                hint = self.feed.next() => if hint.is_none() { return Err(WaitError::Unavailable) },
-                changed = is_up.changed() => if changed.is_err() { return Err(WaitError::Unavailable) },
-                () = tokio::time::sleep(again) => {}
-            }
+            verified = tokio::select! {
+                changed = is_up.changed() => {
+                    changed.map_err(|_| WaitError::Unavailable)?;
+                    self.look().await?
+                }
+                heard = self.hear(verified, again) => heard?,
+            };
+        }
+    }
+
+    /// What is known after the next event; without one, the relay is asked after a while.
+    async fn hear(
+        &mut self,
+        known: Option<VerifiedRequest>,
+        within: Duration,
+    ) -> Result<Option<VerifiedRequest>, WaitError> {
+        match tokio::time::timeout(within, self.feed.next()).await {
+            Ok(Some(hint)) => match self.agent.member.verifier.follow(known, &hint.recorded) {
+                Some(verified) => self.ours(verified).map(Some),
+                None => self.look().await,
+            },
+            Ok(None) => Err(WaitError::Unavailable),
+            Err(_) => self.look().await,
         }
     }
 
@@ -197,19 +218,23 @@ impl Pending {
         let Some(verified) = self.while_up(self.agent.member.verifier.request(&self.key)).await else {
             return Ok(None);
         };
-        let verified = match verified {
-            Ok(verified) => verified,
+        match verified {
+            Ok(Some(verified)) => self.ours(verified).map(Some),
+            Ok(None) => Err(untrusted("the relay has lost the request that it had accepted")),
             Err(error) if passes(&error) => {
                 debug!(%error, "not known at the moment");
-                return Ok(None);
+                Ok(None)
             }
-            Err(error) => return Err(untrusted(error)),
-        };
-        // A relay that stored the request must not have another one under its name, nor have lost it.
-        match verified {
-            Some(verified) if verified.digest == self.digest => Ok(Some(verified)),
-            Some(_) => Err(untrusted("the relay serves another request under this id")),
-            None => Err(untrusted("the relay has lost the request that it had accepted")),
+            Err(error) => Err(untrusted(error)),
+        }
+    }
+
+    /// A relay that stored the request must not have another one under its name.
+    fn ours(&self, verified: VerifiedRequest) -> Result<VerifiedRequest, WaitError> {
+        if verified.digest == self.digest {
+            Ok(verified)
+        } else {
+            Err(untrusted("the relay serves another request under this id"))
         }
     }
 

@@ -31,5 +31,5 @@ pub use rosters::{PublishError, Rosters};
 pub use service::{Incoming, Service};
 pub use subject::{Verb, roster_subject};
 pub use timers::{Armed, Due, Timer, Timers};
-pub use vault::{Kept, Vault};
+pub use vault::{Kept, Place, Vault};
 pub use verifier::{Verifier, VerifyError};

@@ -55,6 +55,15 @@ impl Loaded {
         self.sequences.last().copied().unwrap_or_default()
     }
 
+    /// The same with one event more, which was stored at `sequence`.
+    #[must_use]
+    pub fn then(mut self, recorded: Recorded, appended: Appended) -> Self {
+        self.events.push(recorded);
+        self.bytes.push(appended.bytes);
+        self.sequences.push(appended.sequence);
+        self
+    }
+
     fn sequence_of(&self, id: EventId) -> Option<u64> {
         let mut found = self.events.iter().zip(&self.sequences);
         found.find(|(recorded, _)| recorded.id == id).map(|(_, sequence)| *sequence)
@@ -76,10 +85,12 @@ pub enum AppendError {
 }
 
 /// Where an event was stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
     /// The stream sequence.
     pub sequence: u64,
+    /// The exact bytes.
+    pub bytes: Bytes,
 }
 
 /// What one attempt to append tells.
@@ -141,10 +152,11 @@ impl Log {
     /// event may be stored later: deciding the same command again finds it.
     pub async fn append(&self, expected: u64, recorded: &Recorded) -> Result<Appended, AppendError> {
         let key = recorded.key();
+        let bytes = Bytes::from(codec::encode(recorded));
         let mut silent = None;
         for _ in 0..RESENDS_MAX {
-            match self.attempt(expected, recorded).await {
-                Attempt::Stored(sequence) => return Ok(Appended { sequence }),
+            match self.attempt(expected, recorded, bytes.clone()).await {
+                Attempt::Stored(sequence) => return Ok(Appended { sequence, bytes }),
                 Attempt::Unclear(error) => silent = error,
             }
             let loaded = match self.load(&key).await {
@@ -155,7 +167,7 @@ impl Log {
                 }
             };
             if let Some(sequence) = loaded.sequence_of(recorded.id) {
-                return Ok(Appended { sequence });
+                return Ok(Appended { sequence, bytes });
             }
             if loaded.last() != expected {
                 return Err(AppendError::Conflict { expected });
@@ -166,11 +178,11 @@ impl Log {
         Err(silent.map_or(AppendError::Conflict { expected }, AppendError::Store))
     }
 
-    async fn attempt(&self, expected: u64, recorded: &Recorded) -> Attempt {
+    async fn attempt(&self, expected: u64, recorded: &Recorded, bytes: Bytes) -> Attempt {
         let kind = recorded.event.kind();
         let key = recorded.key();
         let message = PublishMessage::build()
-            .payload(codec::encode(recorded).into())
+            .payload(bytes)
             .header("Content-Type", "application/msgpack")
             .header("Otp-Event-Type", kind.as_str())
             .header("Otp-Schema-Version", agent_otp_domain::Event::SCHEMA_VERSION.to_string().as_str())

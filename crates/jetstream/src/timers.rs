@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use agent_otp_domain::{MemberId, OwnerId, RequestId, RequestKey, Timestamp, codec};
+use agent_otp_domain::{EventType, MemberId, OwnerId, RequestId, RequestKey, Timestamp, codec};
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self, AckKind};
 use bytes::Bytes;
@@ -58,6 +59,8 @@ pub struct Due {
     pub request: Option<RequestKey>,
     /// How often this message was delivered, this time included.
     pub deliveries: i64,
+    /// How the request ended, if that is what is told.
+    pub end: Option<EventType>,
     message: jetstream::Message,
 }
 
@@ -94,7 +97,7 @@ impl Timers {
         Self { connection }
     }
 
-    /// Arms a request's timer; arming it again replaces it.
+    /// Arms a request's timer; one that is armed stays as it is.
     ///
     /// # Errors
     ///
@@ -106,13 +109,17 @@ impl Timers {
             request: key.request,
             expires_at: at,
         };
-        let message = message(key, at, codec::encode(&body).into());
+        let message = message(key, at, codec::encode(&body).into()).expected_last_subject_sequence(0);
         let publish = self.connection.jetstream.send_publish(subject::timer_set(key), message);
         let outcome = match publish.await {
             Ok(acknowledgement) => acknowledgement.await,
             Err(error) => Err(error),
         };
-        outcome.map(drop).map_err(|error| StoreError::unreachable("arming of a timer")(error.into()))
+        match outcome {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(()),
+            Err(error) => Err(StoreError::unreachable("arming of a timer")(error.into())),
+        }
     }
 
     /// A page of an owner's armed timers: its requests whose deadline has not passed, ended or not.
@@ -189,6 +196,8 @@ async fn due(
     Ok(messages.map(move |message| {
         let message = message.map_err(|error| StoreError::unreachable(doing)(error.into()))?;
         let deliveries = message.info().map_or(1, |info| info.delivered);
-        Ok(Due { request: subject::request_key(&message.subject, prefix_tokens), deliveries, message })
+        let request = subject::request_key(&message.subject, prefix_tokens);
+        let end = message.subject.rsplit('.').next().and_then(|kind| kind.parse().ok());
+        Ok(Due { request, deliveries, end, message })
     }))
 }

@@ -19,6 +19,10 @@ pub struct Vault {
     connection: Connection,
 }
 
+/// Where a sealed code lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(u64);
+
 /// What is kept under a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "sealed.v1")]
@@ -77,11 +81,34 @@ impl Vault {
     ///
     /// [`StoreError`] if the leader did not answer; the code may still be there.
     pub async fn read(&self, key: &RequestKey, digest: &Digest) -> Result<Option<SealedCode>, StoreError> {
+        Ok(self.find(key, digest).await?.map(|(sealed, _)| sealed))
+    }
+
+    /// Reads a sealed code as [`Vault::read`] does, and says where it lies.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vault::read`].
+    pub async fn find(
+        &self,
+        key: &RequestKey,
+        digest: &Digest,
+    ) -> Result<Option<(SealedCode, Place)>, StoreError> {
         let found = self.last(&subject::vault(key, digest)).await?;
         Ok(found
-            .and_then(|(_, bytes)| codec::decode::<Kept>(&bytes).ok())
-            .map(|kept| kept.sealed.0)
-            .filter(|sealed| Digest::of(&[sealed.as_bytes()]) == *digest))
+            .and_then(|(sequence, bytes)| Some((codec::decode::<Kept>(&bytes).ok()?.sealed.0, Place(sequence))))
+            .filter(|(sealed, _)| Digest::of(&[sealed.as_bytes()]) == *digest))
+    }
+
+    /// Erases the sealed code that was found at this place: one call, where [`Vault::erase`] has to look first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vault::erase`]; also if it was erased before.
+    pub async fn erase_at(&self, place: Place) -> Result<(), StoreError> {
+        let doing = "erasure of a sealed code";
+        let erased = self.stream(doing).await?.delete_message(place.0).await;
+        erased.map(drop).map_err(|error| StoreError::unreachable(doing)(error.into()))
     }
 
     /// Erases every sealed code of a request: the bytes are overwritten, not only hidden.

@@ -1,18 +1,26 @@
 //! A member's own check of everything that the relay serves, with the rosters that it takes.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use agent_otp_domain::{KeyId, Recorded, RequestKey, Timestamp};
 use agent_otp_trust::{Book, Roster, RosterError, RosterRef, Seen, Untrusted, VerifiedRequest};
+use tokio::time::Instant;
 use tracing::debug;
 
 use crate::bus::{Bus, CallError};
+
+/// For how long a roster that was fetched as the latest is gone by without asking again. Whoever acts on a statement
+/// holds it against the rosters that it has itself.
+const RECENT: Duration = Duration::from_secs(30);
 
 /// Verifies against the pinned owner key, and fetches the rosters that statements name.
 #[derive(Debug)]
 pub struct Verifier {
     bus: Bus,
     book: Mutex<Book>,
+    /// When the latest roster was asked for.
+    fetched_at: Mutex<Option<Instant>>,
 }
 
 /// Why something is not known, or not believed.
@@ -33,7 +41,7 @@ impl Verifier {
     /// A verifier that pins `pin`, and has seen `seen` before.
     #[must_use]
     pub fn new(bus: Bus, pin: KeyId, seen: Option<Seen>) -> Self {
-        Self { bus, book: Mutex::new(Book::new(pin, seen)) }
+        Self { bus, book: Mutex::new(Book::new(pin, seen)), fetched_at: Mutex::new(None) }
     }
 
     /// The highest roster seen: what is to be kept at rest.
@@ -48,12 +56,24 @@ impl Verifier {
     ///
     /// [`VerifyError::Roster`] if it went backwards, is stale, or is dated in the future.
     pub async fn current(&self, now: Timestamp) -> Result<(RosterRef, Roster), VerifyError> {
+        let asked_at = Instant::now();
         let latest = self.bus.roster(None).await?;
         let checked = self.book(|book| {
             book.admit_latest(&latest)?;
             book.current(now).map(|(reference, roster)| (reference, roster.clone()))
-        });
-        Ok(checked?)
+        })?;
+        *self.fetched_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked_at);
+        Ok(checked)
+    }
+
+    /// The latest roster, if it was fetched within the last half minute and may still be relied on; asks nobody.
+    #[must_use]
+    pub fn recent(&self, now: Timestamp) -> Option<(RosterRef, Roster)> {
+        let fetched_at = *self.fetched_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if fetched_at.is_none_or(|fetched_at| fetched_at.elapsed() >= RECENT) {
+            return None;
+        }
+        self.book(|book| book.current(now).map(|(reference, roster)| (reference, roster.clone()))).ok()
     }
 
     /// The latest roster that was fetched, if it may be relied on; asks nobody.
@@ -85,6 +105,25 @@ impl Verifier {
     ) -> Result<Option<(VerifiedRequest, Option<Timestamp>)>, VerifyError> {
         let (events, stored_at) = self.bus.get_dated(key).await?;
         if events.is_empty() { Ok(None) } else { Ok(Some((self.verify(&events).await?, stored_at))) }
+    }
+
+    /// What a live event makes of what is known of its request; asks nobody. None where it does not follow, or is not
+    /// believed, or was signed under a roster that is not known: anything may be missing or wrong in between, and
+    /// [`Verifier::request`] tells.
+    #[must_use]
+    pub fn follow(&self, known: Option<VerifiedRequest>, recorded: &Recorded) -> Option<VerifiedRequest> {
+        if known.as_ref().is_some_and(|known| recorded.version.0 <= known.version) {
+            return known;
+        }
+        let next = self.book(|book| {
+            let verified = match known {
+                Some(known) => known.then(recorded, book)?,
+                None => VerifiedRequest::verify(std::slice::from_ref(recorded), book)?,
+            };
+            verified.signers_stand(book)?;
+            Ok::<_, Untrusted>(verified)
+        });
+        next.inspect_err(|cause| debug!(request = %recorded.key(), %cause, "the relay is asked")).ok()
     }
 
     /// Verifies a request's events, and that those who signed them still belong to the owner.

@@ -11,7 +11,7 @@ use agent_otp_trust::{
 };
 use tracing::warn;
 
-use crate::decide::{Considered, Decided, Undecided};
+use crate::decide::{Considered, Decided, Look, Undecided};
 use crate::refusal::Refusal;
 use crate::serve::{Answered, Caller, Relay};
 
@@ -30,11 +30,19 @@ impl Relay {
         let key = request.heading.key();
         let command =
             Command::Request { statement, made_at: request.heading.made_at, expires_at: request.expires_at };
-        // Armed before the event, so that no request is ever without its timer; an orphan finds nothing to expire.
-        if self.consider(&key, &command).await?.event.is_some() {
-            self.timers.arm(&key, request.expires_at).await?;
-        }
-        Ok(self.decide(&key, &command, &caller.actor()).await?.reply())
+        self.consider(&key, &command, Look::Memory).await?;
+        // The timer leaves before the event, on one connection: an orphan finds nothing to expire. A broker that fails
+        // between the two may keep the event alone; then whoever asks again arms it, or the relay after its next
+        // connect.
+        let actor = caller.actor();
+        let (armed, decided) = tokio::join!(
+            biased;
+            self.timers.arm(&key, request.expires_at),
+            self.decide(&key, &command, &actor)
+        );
+        let reply = decided?.reply();
+        armed?;
+        Ok(reply)
     }
 
     pub(crate) async fn approve(
@@ -54,7 +62,7 @@ impl Relay {
             expires_at: decision.expires_at,
             capturers: capturers.clone(),
         };
-        let Considered { loaded, .. } = self.consider(&key, &command).await?;
+        let Considered { loaded, .. } = self.consider(&key, &command, Look::Memory).await?;
         let (digest, request) = stored::<Request>(&loaded, EventType::Requested)?;
         decision.binds(digest, &request)?;
         Ok(self.decide(&key, &command, &caller.actor()).await?.reply())
@@ -75,7 +83,8 @@ impl Relay {
         Ok(self.decide(&cancel.heading.key(), &command, &caller.actor()).await?.reply())
     }
 
-    /// Vault first, then event: an event without its ciphertext would be a promise that cannot be kept.
+    /// Vault first, then event, on one connection: an event without its ciphertext is a promise that only the capturer
+    /// can make good.
     pub(crate) async fn capture(
         &self,
         caller: &Caller,
@@ -92,7 +101,7 @@ impl Relay {
             ));
         }
         let command = Command::Capture { statement, decision: capture.decision, sealed: digest };
-        let Considered { loaded, now, .. } = self.consider(&key, &command).await?;
+        let Considered { loaded, now, .. } = self.consider(&key, &command, Look::Memory).await?;
         if let state @ State::Ended(..) = loaded.state() {
             return Ok(Decided { state, version: loaded.version() }.reply());
         }
@@ -100,8 +109,12 @@ impl Relay {
         let (decided, decision) = stored::<Decision>(&loaded, EventType::Approved)?;
         capture.binds((decided, &decision), (asked, &request))?;
         let ttl = request.expires_at.since(now).saturating_add(VAULT_GRACE);
-        self.vault.put(&key, &digest, &sealed, ttl).await?;
-        let decided = self.decide(&key, &command, &caller.actor()).await;
+        let actor = caller.actor();
+        let (put, decided) = tokio::join!(
+            biased;
+            self.vault.put(&key, &digest, &sealed, ttl),
+            self.decide(&key, &command, &actor)
+        );
         match &decided {
             // The request may have ended between the two: then nobody will come for what was just put.
             Ok(Decided { state: State::Ended(..), .. }) => self.vault.erase(&key).await?,
@@ -110,7 +123,9 @@ impl Relay {
             // The event may be stored all the same; if it is not, the TTL erases the orphan.
             Err(Undecided::Failed(_)) => {}
         }
-        Ok(decided?.reply())
+        let reply = decided?.reply();
+        put?;
+        Ok(reply)
     }
 
     /// Claim before release: the code leaves only after `consumed` is stored, and only to who claimed it.
@@ -129,15 +144,15 @@ impl Relay {
             ));
         }
         let command = Command::Consume { statement, capture: consume.capture, claim: consume.claim };
-        let state = self.consider(&key, &command).await?.loaded.state();
+        let state = self.consider(&key, &command, Look::Memory).await?.loaded.state();
         let captured = state.progress().and_then(Open::capture).ok_or(Rejection::Unknown)?;
-        let sealed = self.vault.read(&key, &captured.sealed).await?;
+        let found = self.vault.find(&key, &captured.sealed).await?;
         // Nothing is appended for a code that is not there: the capturer may still bring it back.
-        let sealed = sealed.ok_or_else(|| {
+        let (sealed, place) = found.ok_or_else(|| {
             Refusal::new(RefusalCode::Unavailable, "the sealed code is not in the vault; try again")
         })?;
         self.decide(&key, &command, &caller.actor()).await?;
-        Ok(Answered { reply: Reply::Code { sealed: Sealed(sealed) }, consumed: Some(key) })
+        Ok(Answered { reply: Reply::Code { sealed: Sealed(sealed) }, released: Some(place) })
     }
 
     /// Lets the deadline pass, if it has.

@@ -23,6 +23,15 @@ pub(crate) struct Considered {
     pub(crate) now: Timestamp,
 }
 
+/// Where a request is looked up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Look {
+    /// In this relay's memory, if it is there.
+    Memory,
+    /// In the log: what memory says was found to be old.
+    Log,
+}
+
 /// What a command came to.
 pub(crate) struct Decided {
     /// The request afterwards.
@@ -58,20 +67,39 @@ impl Relay {
         &self,
         key: &RequestKey,
         command: &Command,
+        mut look: Look,
     ) -> Result<Considered, Undecided> {
         for _ in 0..DECISIONS_MAX {
-            let loaded = self.log.load(key).await.map_err(AppendError::from)?;
-            let now = clock::now();
-            let rejection = match loaded.state().decide(command, now) {
-                Ok(event) => return Ok(Considered { loaded, event, now }),
-                Err(rejection) => rejection,
+            let recalled = match look {
+                Look::Memory => self.recall(key, command),
+                Look::Log => None,
             };
-            // A replica may be behind: only the leader's word is a reason to refuse.
-            if self.log.is_current(key, loaded.last()).await.map_err(AppendError::from)? {
-                return Err(Undecided::Rejected(rejection));
+            let loaded = match recalled {
+                Some(loaded) => loaded,
+                None => self.log.load(key).await.map_err(AppendError::from)?,
+            };
+            let now = clock::now();
+            let decided = loaded.state().decide(command, now);
+            // An append fails if this is not so any more. Where none follows, memory or a replica may be behind, and
+            // only the leader's word is a reason to leave it at that.
+            if matches!(decided, Ok(Some(_)))
+                || self.log.is_current(key, loaded.last()).await.map_err(AppendError::from)?
+            {
+                self.recent.remember(key, &loaded);
+                return match decided {
+                    Ok(event) => Ok(Considered { loaded, event, now }),
+                    Err(rejection) => Err(Undecided::Rejected(rejection)),
+                };
             }
+            look = Look::Log;
         }
         Err(AppendError::Conflict { expected: 0 }.into())
+    }
+
+    /// What this relay remembers. That nobody has asked under a new id is taken for granted, as it nearly always is so.
+    fn recall(&self, key: &RequestKey, command: &Command) -> Option<Loaded> {
+        let is_new = matches!(command, Command::Request { .. });
+        self.recent.recall(key).or_else(|| is_new.then(Loaded::default))
     }
 
     /// Appends what a command changes.
@@ -82,8 +110,9 @@ impl Relay {
         actor: &Actor,
     ) -> Result<Decided, Undecided> {
         let mut conflict = AppendError::Conflict { expected: 0 };
+        let mut look = Look::Memory;
         for _ in 0..DECISIONS_MAX {
-            let Considered { loaded, event, now } = self.consider(key, command).await?;
+            let Considered { loaded, event, now } = self.consider(key, command, look).await?;
             let (state, version) = (loaded.state(), loaded.version());
             let Some(event) = event else { return Ok(Decided { state, version }) };
             let recorded = Recorded {
@@ -97,12 +126,20 @@ impl Relay {
                 event,
             };
             match self.log.append(loaded.last(), &recorded).await {
-                Ok(_) => {
+                Ok(appended) => {
                     info!(request = %key, event = %recorded.event.kind(), version = recorded.version.0, "appended");
-                    return Ok(Decided { state: state.evolve(&recorded.event), version: recorded.version });
+                    let decided =
+                        Decided { state: state.evolve(&recorded.event), version: recorded.version };
+                    self.recent.remember(key, &loaded.then(recorded, appended));
+                    return Ok(decided);
                 }
-                Err(error @ AppendError::Conflict { .. }) => conflict = error,
-                Err(error @ AppendError::Store(_)) => return Err(error.into()),
+                Err(error @ AppendError::Conflict { .. }) => {
+                    (conflict, look) = (error, Look::Log);
+                }
+                Err(error @ AppendError::Store(_)) => {
+                    self.recent.forget(key);
+                    return Err(error.into());
+                }
             }
         }
         Err(conflict.into())

@@ -4,6 +4,7 @@ mod admission;
 mod command;
 mod decide;
 mod query;
+mod recent;
 mod refusal;
 mod serve;
 mod work;

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_otp_domain::{Actor, MemberId, OwnerId, RequestKey, Role, Version};
+use agent_otp_domain::{Actor, MemberId, OwnerId, Role, Version};
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
 use agent_otp_jetstream::provision::Settings;
-use agent_otp_jetstream::{Connection, Incoming, Log, Rosters, Service, StoreError, Timers, Vault, Verb};
+use agent_otp_jetstream::{
+    Connection, Incoming, Log, Place, Replay, Rosters, Service, StoreError, Timers, Vault, Verb,
+};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 
 use crate::admission::Admission;
+use crate::recent::Recent;
 use crate::refusal::Refusal;
 
 /// How many commands are under way at once; more wait in the subscription.
@@ -28,10 +31,12 @@ pub struct Relay {
     pub(crate) connection: Connection,
     pub(crate) settings: Settings,
     pub(crate) log: Log,
+    pub(crate) replay: Replay,
     pub(crate) vault: Vault,
     pub(crate) timers: Timers,
     pub(crate) rosters: Rosters,
     pub(crate) admission: Admission,
+    pub(crate) recent: Recent,
 }
 
 /// Who asks, as NATS's permissions prove it.
@@ -68,7 +73,9 @@ impl Relay {
             log: Log::new(connection.clone()),
             vault: Vault::new(connection.clone()),
             timers: Timers::new(connection.clone()),
+            replay: Replay::new(connection.clone()),
             admission: Admission::new(rosters.clone()),
+            recent: Recent::default(),
             rosters,
             connection,
             settings,
@@ -86,10 +93,11 @@ impl Relay {
         relay.connection.flush().await;
         ready();
         let mut work = JoinSet::new();
-        let (deadlines, ends, vault) = (relay.clone(), relay.clone(), relay.clone());
+        let (deadlines, ends, vault, timers) = (relay.clone(), relay.clone(), relay.clone(), relay.clone());
         work.spawn(async move { deadlines.watch_deadlines().await });
         work.spawn(async move { ends.watch_ends().await });
         work.spawn(async move { vault.watch_vault().await });
+        work.spawn(async move { timers.watch_timers().await });
 
         let places = Arc::new(Semaphore::new(COMMANDS_MAX));
         let mut commands = JoinSet::new();
@@ -123,16 +131,15 @@ impl Relay {
         let caller =
             Caller { owner: incoming.owner.clone(), role: incoming.role, member: incoming.member.clone() };
         let answered = self.reply(&caller, &incoming).await;
-        let Answered { reply, consumed } = answered.unwrap_or_else(|refusal| Reply::from(refusal).into());
+        let Answered { reply, released } = answered.unwrap_or_else(|refusal| Reply::from(refusal).into());
         debug!(verb = incoming.verb.as_str(), role = %caller.role, member = %caller.member, reply = kind(&reply), "answered");
         incoming.answer(&reply).await;
         let is_heard = taken_at.elapsed() < HEARD_WITHIN;
-        if let Some(key) = consumed.filter(|_| is_heard) {
-            self.connection.flush().await;
-            // The follower of the log repeats this if it fails or this relay dies first, and does it where the answer
-            // came too late: the agent asks again, and must still find the sealed code.
-            if let Err(error) = self.vault.erase(&key).await {
-                warn!(request = %key, %error, "erasure is left to the follower");
+        if let Some(place) = released.filter(|_| is_heard) {
+            // Behind the answer on the same connection. The follower of the log erases whatever this leaves, and does it
+            // where the answer came too late: the agent asks again, and must still find the sealed code.
+            if let Err(error) = self.vault.erase_at(place).await {
+                debug!(%error, "erasure is left to the follower");
             }
         }
     }
@@ -175,15 +182,15 @@ impl Relay {
     }
 }
 
-/// A reply, and what is to be erased once it has left.
+/// A reply, and where what it releases is to be erased once it has left.
 pub(crate) struct Answered {
     pub(crate) reply: Reply,
-    pub(crate) consumed: Option<RequestKey>,
+    pub(crate) released: Option<Place>,
 }
 
 impl From<Reply> for Answered {
     fn from(reply: Reply) -> Self {
-        Self { reply, consumed: None }
+        Self { reply, released: None }
     }
 }
 

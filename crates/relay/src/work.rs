@@ -1,10 +1,11 @@
 //! What the relay does unasked: lets deadlines pass, repeats every erasure, and gives a broker its vault back.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use agent_otp_domain::{EventType, State};
-use agent_otp_jetstream::{Due, StoreError, clock, provision};
+use agent_otp_domain::{Event, EventType, codec};
+use agent_otp_jetstream::{Due, Replay, StoreError, clock, provision};
 use futures_util::{Stream, StreamExt as _};
 use tracing::{info, warn};
 
@@ -15,6 +16,9 @@ use crate::serve::Relay;
 const CONSUMED_GRACE: Duration = Duration::from_secs(10);
 /// How long a failed piece of work waits.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How many pages of the log's end are looked through for requests whose timers may be lost: far more than can be under
+/// way in all relays together.
+const LATEST_PAGES: usize = 2;
 /// How often a timer looks for a request whose event is not there: a minute, after which no append is under way.
 const ABSENT_LOOKS_MAX: i64 = 60;
 
@@ -47,21 +51,8 @@ impl Relay {
 
     async fn end(&self, due: Due) -> Result<(), StoreError> {
         let Some(key) = &due.request else { return due.done().await };
-        let loaded = match self.log.load(key).await {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                warn!(request = %key, %error, "erasure is tried again");
-                return due.again_after(AGAIN_AFTER).await;
-            }
-        };
-        let ended_for = loaded.events.last().map_or(CONSUMED_GRACE, |last| clock::now().since(last.time));
-        let is_consumed = loaded.state().phase() == Some(EventType::Consumed);
-        if is_consumed && ended_for < CONSUMED_GRACE {
-            return due.again_after(CONSUMED_GRACE.saturating_sub(ended_for)).await;
-        }
-        if let State::Open(_) = loaded.state() {
-            // A replica that is behind: the end is in the log, or this would not have been delivered.
-            return due.again_after(AGAIN_AFTER).await;
+        if due.end == Some(EventType::Consumed) && due.deliveries == 1 {
+            return due.again_after(CONSUMED_GRACE).await;
         }
         match self.vault.erase(key).await {
             Ok(()) => due.done().await,
@@ -70,6 +61,45 @@ impl Relay {
                 due.again_after(AGAIN_AFTER).await
             }
         }
+    }
+
+    /// Arms, after each connect, what a broker that failed may have lost: the timers of the requests that it stored last.
+    pub(crate) async fn watch_timers(&self) {
+        let mut connects = self.connection.connects();
+        loop {
+            if let Err(error) = self.arm_latest().await {
+                warn!(%error, "timers are looked after again");
+                tokio::time::sleep(AGAIN_AFTER).await;
+                continue;
+            }
+            if connects.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn arm_latest(&self) -> Result<(), StoreError> {
+        let last = self.replay.last().await?;
+        let mut open = BTreeMap::new();
+        for page in (0..LATEST_PAGES).rev() {
+            let back = (page + 1).saturating_mul(Replay::BATCH);
+            let from = last.saturating_add(1).saturating_sub(back.try_into().unwrap_or(u64::MAX));
+            for stored in self.replay.from(from).await? {
+                let Ok(recorded) = codec::decode_event(&stored.body) else { continue };
+                match &recorded.event {
+                    Event::Requested { expires_at, .. } => drop(open.insert(recorded.key(), *expires_at)),
+                    Event::Approved { .. } | Event::Captured { .. } => {}
+                    Event::Consumed { .. }
+                    | Event::Denied { .. }
+                    | Event::Expired
+                    | Event::Cancelled { .. } => drop(open.remove(&recorded.key())),
+                }
+            }
+        }
+        for (key, expires_at) in open {
+            self.timers.arm(&key, expires_at).await?;
+        }
+        Ok(())
     }
 
     /// Makes the vault again after each connect: a single server's memory stream vanishes when it restarts.

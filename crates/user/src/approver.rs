@@ -1,6 +1,6 @@
 //! The approver: shows what is asked, exactly, and signs what the user decides.
 
-use agent_otp_domain::{EventType, KeyId, MemberId, RequestId, RequestKey, Role};
+use agent_otp_domain::{EventType, KeyId, MemberId, Recorded, RequestId, RequestKey, Role};
 use agent_otp_jetstream::message::Ask;
 use agent_otp_jetstream::{Bus, CallError, ConnectError, Login, Member, VerifyError, clock};
 use agent_otp_keyring::{Home, KeyringError};
@@ -83,14 +83,17 @@ impl Approver {
         Ok(found)
     }
 
-    /// One request as its statements prove it.
+    /// The request that a live event tells of, as its statements prove it.
     ///
     /// # Errors
     ///
     /// [`ApproverError::Unknown`] if there is none.
-    pub async fn look(&self, key: &RequestKey) -> Result<VerifiedRequest, ApproverError> {
-        let verified = self.member.verifier.request(key).await?;
-        verified.ok_or(ApproverError::Unknown { id: key.request })
+    pub async fn learn(&self, recorded: &Recorded) -> Result<VerifiedRequest, ApproverError> {
+        let verified = match self.member.verifier.follow(None, recorded) {
+            Some(verified) => Some(verified),
+            None => self.member.verifier.request(&recorded.key()).await?,
+        };
+        verified.ok_or(ApproverError::Unknown { id: recorded.request })
     }
 
     /// The open request with this id.
@@ -141,10 +144,10 @@ impl Approver {
     }
 
     async fn roster(&self) -> Result<(RosterRef, Roster), ApproverError> {
-        let current = self.member.verifier.current(clock::now()).await.map_err(|error| match error {
-            VerifyError::Call(error) => ApproverError::Call(error),
-            error @ (VerifyError::Roster(_) | VerifyError::Untrusted(_)) => ApproverError::Verify(error),
-        })?;
+        if let Some(recent) = self.member.verifier.recent(clock::now()) {
+            return Ok(recent);
+        }
+        let current = self.member.verifier.current(clock::now()).await?;
         self.home.remember(current.0)?;
         Ok(current)
     }

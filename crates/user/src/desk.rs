@@ -3,8 +3,7 @@
 //! A message satisfies at most one request, and so do its copies. Where two requests or two codes fit equally, nothing
 //! is released.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use agent_otp_domain::{
@@ -20,17 +19,29 @@ use crate::obstacle;
 pub const KEPT_FOR: Duration = Duration::from_mins(10);
 /// How many messages are kept; the oldest goes first.
 pub const KEPT_MAX: usize = 256;
+/// How often what is past use is looked for while there is much to do.
+const TIDIED_EVERY: Duration = Duration::from_secs(1);
+
+/// The number of a message, in the order in which they came.
+type Number = u64;
 
 /// The requests and the recent messages, in memory only.
 #[derive(Debug)]
 pub struct Desk {
     capturer: KeyId,
     requests: BTreeMap<RequestKey, VerifiedRequest>,
-    messages: VecDeque<Kept>,
+    /// The requests that a message could be released for, each with the messages that lay claim to it.
+    awaiting: BTreeMap<RequestKey, Vec<Number>>,
+    messages: BTreeMap<Number, Kept>,
+    received: Number,
+    /// What came since it was last worked out what fits what.
+    new_requests: BTreeSet<RequestKey>,
+    new_messages: Vec<Number>,
     /// The decisions that were acted on: none is acted on twice.
     spent: BTreeSet<Digest>,
-    /// What was released lately: a copy of such a message may come late.
-    released: VecDeque<Released>,
+    /// What was released lately, and when: a copy of such a message may come late.
+    released: Released,
+    tidied_at: Option<Timestamp>,
     /// What the user was asked, so that it is asked once.
     asked: BTreeSet<(RequestKey, Doubt)>,
 }
@@ -38,18 +49,17 @@ pub struct Desk {
 #[derive(Debug)]
 struct Kept {
     message: Message,
-    /// What it is to each request that it was held against, worked out once.
+    /// What it is to each request that it lays claim to, worked out once.
     fits: BTreeMap<RequestKey, Fit>,
     /// The requests that it fitted at the same time as another.
     contested: BTreeSet<RequestKey>,
 }
 
-/// A code that has left, and the message that it stood in.
-#[derive(Debug)]
+/// The digests of the codes that have left, in memory alone, and the messages that they stood in.
+#[derive(Debug, Default)]
 struct Released {
-    at: Timestamp,
-    code: Arc<Code>,
-    message: Option<Digest>,
+    codes: BTreeMap<Digest, Timestamp>,
+    messages: BTreeMap<Digest, Timestamp>,
 }
 
 /// What a message is to a request.
@@ -110,7 +120,7 @@ pub struct Release {
     /// The decision's digest.
     pub decision: Digest,
     /// The code.
-    pub code: Arc<Code>,
+    pub code: Code,
     /// What it rests on.
     pub evidence: Evidence,
 }
@@ -122,9 +132,14 @@ impl Desk {
         Self {
             capturer,
             requests: BTreeMap::new(),
-            messages: VecDeque::new(),
+            awaiting: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            received: 0,
+            new_requests: BTreeSet::new(),
+            new_messages: Vec::new(),
             spent,
-            released: VecDeque::new(),
+            released: Released::default(),
+            tidied_at: None,
             asked: BTreeSet::new(),
         }
     }
@@ -132,9 +147,12 @@ impl Desk {
     /// Takes a message.
     pub fn receive(&mut self, message: Message) {
         if self.messages.len() >= KEPT_MAX {
-            self.messages.pop_front();
+            self.messages.pop_first();
         }
-        self.messages.push_back(Kept { message, fits: BTreeMap::new(), contested: BTreeSet::new() });
+        self.received = self.received.saturating_add(1);
+        let kept = Kept { message, fits: BTreeMap::new(), contested: BTreeSet::new() };
+        self.messages.insert(self.received, kept);
+        self.new_messages.push(self.received);
     }
 
     /// Takes what is known of a request. What is older than what is known already changes nothing, save a denial: it
@@ -145,6 +163,7 @@ impl Desk {
                 && (request.version > known.version || request.end == Some(EventType::Denied))
         });
         if is_news {
+            self.new_requests.insert(request.key.clone());
             self.requests.insert(request.key.clone(), request);
         }
     }
@@ -156,20 +175,21 @@ impl Desk {
 
     /// Works out what is to be released, and what the user is to be asked.
     pub fn settle(&mut self, now: Timestamp) -> Vec<Outcome> {
-        self.forget(now);
-        let awaiting: Vec<RequestKey> = self
-            .requests
-            .values()
-            .filter(|request| self.awaits(request, now))
-            .map(|request| request.key.clone())
-            .collect();
-        self.weigh(&awaiting);
+        if self.tidied_at.is_none_or(|tidied_at| now.since(tidied_at) >= TIDIED_EVERY) {
+            self.forget(now);
+        }
+        let mut awaiting = std::mem::take(&mut self.awaiting);
+        awaiting.retain(|key, _| self.requests.get(key).is_some_and(|request| self.awaits(request, now)));
+        self.awaiting = awaiting;
+        self.weigh(now);
+        let keys: Vec<RequestKey> =
+            self.awaiting.iter().filter(|(_, claims)| !claims.is_empty()).map(|(key, _)| key.clone()).collect();
         let mut outcomes: Vec<Outcome> = Vec::new();
-        for key in awaiting {
+        for key in keys {
             match self.choose(&key) {
                 Choice::Nothing => {}
-                Choice::Message(index) => outcomes.extend(
-                    self.release(&key, index, now).map(|release| Outcome::Release(Box::new(release))),
+                Choice::Message(number) => outcomes.extend(
+                    self.release(&key, number, now).map(|release| Outcome::Release(Box::new(release))),
                 ),
                 Choice::Doubt(doubt) => {
                     if self.asked.insert((key.clone(), doubt)) {
@@ -181,12 +201,14 @@ impl Desk {
         outcomes
     }
 
-    /// Drops what is past use; [`Desk::settle`] does so first. A request stays as long as a message may, because its
-    /// end may decide about one.
+    /// Drops what is past use; [`Desk::settle`] does so too, once a second. A request stays as long as a message may,
+    /// because its end may decide about one.
     pub fn forget(&mut self, now: Timestamp) {
-        self.messages.retain(|kept| now.since(kept.message.received_at) < KEPT_FOR);
+        self.tidied_at = Some(now);
+        self.messages.retain(|_, kept| now.since(kept.message.received_at) < KEPT_FOR);
         self.requests.retain(|_, request| now < request.request.expires_at.after(KEPT_FOR));
-        self.released.retain(|released| now.since(released.at) < KEPT_FOR);
+        self.released.codes.retain(|_, at| now.since(*at) < KEPT_FOR);
+        self.released.messages.retain(|_, at| now.since(*at) < KEPT_FOR);
         let requests = &self.requests;
         self.asked.retain(|(key, _)| requests.contains_key(key));
     }
@@ -196,31 +218,64 @@ impl Desk {
         obstacle::decision(request, &self.capturer, |decision| self.spent.contains(decision), now).is_ok()
     }
 
-    /// Holds every message against every request, and keeps in mind which requests share one.
-    fn weigh(&mut self, awaiting: &[RequestKey]) {
-        for kept in &mut self.messages {
-            let mut claimants = Vec::new();
-            for key in awaiting {
-                let Some(request) = self.requests.get(key) else { continue };
-                let fit = kept.fits.entry(key.clone()).or_insert_with(|| fit(&kept.message, request));
-                if !matches!(fit, Fit::No) {
-                    claimants.push(key.clone());
-                }
+    /// Holds new messages against every request, new requests against every message, and keeps in mind which requests
+    /// share a message.
+    fn weigh(&mut self, now: Timestamp) {
+        let new_requests: Vec<RequestKey> = std::mem::take(&mut self.new_requests)
+            .into_iter()
+            .filter(|key| !self.awaiting.contains_key(key))
+            .filter(|key| self.requests.get(key).is_some_and(|request| self.awaits(request, now)))
+            .collect();
+        for number in std::mem::take(&mut self.new_messages) {
+            let keys: Vec<RequestKey> = self.awaiting.keys().cloned().collect();
+            for key in keys {
+                self.hold(number, &key);
             }
-            if claimants.len() > 1 {
-                kept.contested.extend(claimants);
+        }
+        for key in new_requests {
+            self.awaiting.insert(key.clone(), Vec::new());
+            let numbers: Vec<Number> = self.messages.keys().copied().collect();
+            for number in numbers {
+                self.hold(number, &key);
             }
         }
     }
 
+    /// Holds a message against a request that awaits one.
+    fn hold(&mut self, number: Number, key: &RequestKey) {
+        let (Some(kept), Some(request)) = (self.messages.get_mut(&number), self.requests.get(key)) else {
+            return;
+        };
+        let fit = match kept.fits.remove(key) {
+            Some(fit) => fit,
+            None => fit(&kept.message, request),
+        };
+        if let Fit::No = fit {
+            return;
+        }
+        let others: Vec<RequestKey> =
+            kept.fits.keys().filter(|other| self.awaiting.contains_key(other)).cloned().collect();
+        if !others.is_empty() {
+            kept.contested.extend(others);
+            kept.contested.insert(key.clone());
+        }
+        kept.fits.insert(key.clone(), fit);
+        if let Some(claims) = self.awaiting.get_mut(key)
+            && !claims.contains(&number)
+        {
+            claims.push(number);
+        }
+    }
+
     fn choose(&self, key: &RequestKey) -> Choice {
-        let mut chosen: Option<(usize, &Code)> = None;
+        let mut chosen: Option<(Number, &Code)> = None;
         let (mut is_free, mut is_unclear, mut is_copy) = (true, false, false);
-        for (index, kept) in self.messages.iter().enumerate() {
+        let claims = self.awaiting.get(key).into_iter().flatten();
+        for (number, kept) in claims.filter_map(|number| Some((*number, self.messages.get(number)?))) {
             match kept.fits.get(key) {
                 Some(Fit::Code(code)) if self.is_copy(&kept.message, code, key) => is_copy = true,
                 Some(Fit::Code(code)) => {
-                    let (_, first) = *chosen.get_or_insert((index, code));
+                    let (_, first) = *chosen.get_or_insert((number, code));
                     // The same code sent twice is one code.
                     if first.expose() != code.expose() {
                         return Choice::Doubt(Doubt::Codes);
@@ -232,7 +287,7 @@ impl Desk {
             }
         }
         match chosen {
-            Some((index, _)) if is_free => Choice::Message(index),
+            Some((number, _)) if is_free => Choice::Message(number),
             Some(_) => Choice::Doubt(Doubt::Requests),
             None if is_unclear => Choice::Doubt(Doubt::Codes),
             None if is_copy => Choice::Doubt(Doubt::Copy),
@@ -247,10 +302,8 @@ impl Desk {
             .requests
             .get(key)
             .is_none_or(|request| message.received_at < request.request.heading.made_at);
-        self.released.iter().any(|released| {
-            let is_same = message.id.is_some() && message.id == released.message;
-            is_same || (came_before && released.code.expose() == code.expose())
-        })
+        let is_same = message.id.is_some_and(|id| self.released.messages.contains_key(&id));
+        is_same || (came_before && self.released.codes.contains_key(&digest(code)))
     }
 
     /// Whether no other request lays claim to the message. Only the user settles such a case, by denying the others:
@@ -261,22 +314,28 @@ impl Desk {
         })
     }
 
-    fn release(&mut self, key: &RequestKey, index: usize, now: Timestamp) -> Option<Release> {
+    fn release(&mut self, key: &RequestKey, number: Number, now: Timestamp) -> Option<Release> {
         let request = self.requests.get(key)?.clone();
         let decision = request.approval().map(|(digest, _, _)| digest)?;
-        let mut kept = self.messages.remove(index)?;
+        let mut kept = self.messages.remove(&number)?;
         let Some(Fit::Code(code)) = kept.fits.remove(key) else { return None };
-        let code = Arc::new(code);
-        self.released.push_back(Released { at: now, code: code.clone(), message: kept.message.id });
+        self.released.codes.insert(digest(&code), now);
+        self.released.messages.extend(kept.message.id.map(|id| (id, now)));
         self.spent.insert(decision);
+        self.awaiting.remove(key);
         Some(Release { request, decision, code, evidence: kept.message.evidence() })
     }
+}
+
+/// What a code is remembered by once it has left.
+fn digest(code: &Code) -> Digest {
+    Digest::of(&[code.expose().as_bytes()])
 }
 
 /// What the messages say about one request.
 enum Choice {
     Nothing,
-    Message(usize),
+    Message(Number),
     Doubt(Doubt),
 }
 

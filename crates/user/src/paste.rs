@@ -1,6 +1,5 @@
 //! A code by the user's own hands: for one approved request, read and sealed on this machine.
 
-use std::sync::Arc;
 
 use agent_otp_domain::{
     Channel, ClockSkew, Code, CodeShape, Digest, Filter, MemberId, RequestId, RequestKey, Timestamp, Wanted,
@@ -178,7 +177,7 @@ impl Paste {
             sender: SenderCheck::Unverified,
             received_at,
         };
-        let release = Release { request, decision, code: Arc::new(code), evidence };
+        let release = Release { request, decision, code, evidence };
         let offer = self.sealer.seal(release, roster).map_err(|error| match error {
             CaptureError::Spend(SpendError::Twice) => Obstacle::Spent.into(),
             error @ (CaptureError::Recipient(_)

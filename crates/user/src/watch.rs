@@ -1,10 +1,10 @@
 //! Learns what becomes of an owner's requests: subscribes first, then asks; again after every reconnect and every 30 s.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_otp_domain::{RequestKey, Timestamp};
+use agent_otp_domain::{Recorded, RequestKey, Timestamp};
 use agent_otp_jetstream::{Feed, Member, VerifyError, clock};
 use agent_otp_trust::VerifiedRequest;
 use tokio::sync::mpsc;
@@ -15,6 +15,9 @@ use tracing::{debug, error, warn};
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// How long it waits when the broker is gone.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// Within what time of being made a request is heard of as a rule. One that seems older may have waited on its way, or
+/// one of the clocks is wrong: the relay is asked how long ago it came.
+const PROMPT: Duration = Duration::from_secs(5);
 
 /// Something that was learnt, and verified.
 #[derive(Debug)]
@@ -31,6 +34,7 @@ pub(crate) enum Update {
 
 /// Watches until nobody listens any more. `tracked` are requests to be looked at besides the open ones.
 pub(crate) async fn watch(member: Arc<Member>, tracked: BTreeSet<RequestKey>, updates: mpsc::Sender<Update>) {
+    let tracked = tracked.into_iter().map(|key| (key, None)).collect();
     let mut watch = Watch { member, tracked, is_behind: false, updates };
     loop {
         match Feed::of_owner(watch.member.bus.connection(), watch.member.bus.owner()).await {
@@ -47,11 +51,18 @@ pub(crate) async fn watch(member: Arc<Member>, tracked: BTreeSet<RequestKey>, up
 
 struct Watch {
     member: Arc<Member>,
-    /// The requests that had not ended when they were last looked at: their ends must not be missed.
-    tracked: BTreeSet<RequestKey>,
+    /// The requests that had not ended when they were last heard of: their ends must not be missed.
+    tracked: BTreeMap<RequestKey, Option<Known>>,
     /// Whether something was asked for, and nobody answered.
     is_behind: bool,
     updates: mpsc::Sender<Update>,
+}
+
+/// What is known of a request.
+#[derive(Debug, Clone)]
+struct Known {
+    verified: VerifiedRequest,
+    stored_at: Option<Timestamp>,
 }
 
 impl Watch {
@@ -63,7 +74,7 @@ impl Watch {
             tokio::select! {
                 hint = feed.next() => {
                     let Some(hint) = hint else { return Some(()) };
-                    self.look(hint.recorded.key()).await?;
+                    self.hear(&hint.recorded).await?;
                     if self.is_behind {
                         again = again.min(Instant::now() + AGAIN_AFTER);
                     }
@@ -86,41 +97,64 @@ impl Watch {
         }
         let owner = self.member.bus.owner().clone();
         match self.member.bus.open().await {
-            Ok(open) => self.tracked.extend(open.into_iter().map(|open| RequestKey {
-                owner: owner.clone(),
-                agent: open.agent,
-                request: open.request,
-            })),
+            Ok(open) => {
+                for open in open {
+                    let key = RequestKey { owner: owner.clone(), agent: open.agent, request: open.request };
+                    self.tracked.entry(key).or_default();
+                }
+            }
             Err(error) => {
                 self.report(&error.into(), "the open requests");
                 return Some(());
             }
         }
-        for key in self.tracked.clone() {
+        let tracked: Vec<RequestKey> = self.tracked.keys().cloned().collect();
+        for key in tracked {
             self.look(key).await?;
         }
         self.updates.send(Update::Synced).await.ok()
     }
 
+    /// Takes an event as it comes. What does not follow from what is known is asked for.
+    async fn hear(&mut self, recorded: &Recorded) -> Option<()> {
+        let key = recorded.key();
+        let known = self.tracked.get_mut(&key).and_then(Option::take);
+        let (before, dated) = known.map_or((None, None), |known| (Some(known.verified), Some(known.stored_at)));
+        if let Some(verified) = self.member.verifier.follow(before, recorded) {
+            let now = clock::now();
+            let made_at = verified.request.heading.made_at;
+            let is_prompt = now.since(made_at) < PROMPT && made_at.since(now) < PROMPT;
+            if let Some(stored_at) = dated.or_else(|| is_prompt.then_some(Some(now))) {
+                return self.tell(Known { verified, stored_at }).await;
+            }
+        }
+        self.look(key).await
+    }
+
     async fn look(&mut self, key: RequestKey) -> Option<()> {
         match self.member.verifier.request_dated(&key).await {
-            Ok(Some((verified, stored_at))) => {
-                if verified.end.is_some() {
-                    self.tracked.remove(&key);
-                } else {
-                    self.tracked.insert(key);
-                }
-                self.updates.send(Update::Request { verified: Box::new(verified), stored_at }).await.ok()
-            }
+            Ok(Some((verified, stored_at))) => self.tell(Known { verified, stored_at }).await,
             Ok(None) => {
                 self.tracked.remove(&key);
                 Some(())
             }
             Err(error) => {
+                self.tracked.entry(key).or_default();
                 self.report(&error, "a request");
                 Some(())
             }
         }
+    }
+
+    async fn tell(&mut self, known: Known) -> Option<()> {
+        let key = known.verified.key.clone();
+        if known.verified.end.is_some() {
+            self.tracked.remove(&key);
+        } else {
+            self.tracked.insert(key, Some(known.clone()));
+        }
+        let Known { verified, stored_at } = known;
+        self.updates.send(Update::Request { verified: Box::new(verified), stored_at }).await.ok()
     }
 
     /// An answer that does not come is ordinary, and asked for again soon; one that is not believed is not.

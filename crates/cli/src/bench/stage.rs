@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use agent_otp_agent::Agent;
 use agent_otp_broker::{Broker, Config};
-use agent_otp_domain::{EventType, MemberId, OwnerId, RequestKey, Role};
+use agent_otp_domain::{EventType, MemberId, OwnerId, Recorded, Role};
 use agent_otp_jetstream::provision::{Settings, provision};
 use agent_otp_jetstream::{Connection, Feed, Login, Who};
 use agent_otp_relay::Relay;
@@ -150,14 +150,14 @@ async fn approve_all(approver: Arc<Approver>, mut feed: Feed, stop: Cancellation
         }
         let hint = hint.context("the connection to the broker was closed")?;
         if hint.recorded.event.kind() == EventType::Requested {
-            approvals.spawn(approve(approver.clone(), hint.recorded.key()));
+            approvals.spawn(approve(approver.clone(), hint.recorded));
         }
     }
     Ok(())
 }
 
-async fn approve(approver: Arc<Approver>, key: RequestKey) -> anyhow::Result<()> {
-    let request = approver.look(&key).await?;
+async fn approve(approver: Arc<Approver>, requested: Recorded) -> anyhow::Result<()> {
+    let request = approver.learn(&requested).await?;
     approver.approve(&request).await?;
     Ok(())
 }
