@@ -156,6 +156,7 @@ impl Pending {
     /// As [`Pending::wait`].
     pub async fn wait_telling(mut self, mut tell: impl FnMut(Progress)) -> Result<Code, WaitError> {
         let mut is_up = self.agent.member.bus.connection().is_up();
+        is_up.mark_unchanged();
         let mut told = None;
         // The feed begins before the request does, so its first event is on its way.
         let mut verified = self.hear(None, FIRST_EVENT).await?;

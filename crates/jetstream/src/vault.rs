@@ -96,7 +96,9 @@ impl Vault {
     ) -> Result<Option<(SealedCode, Place)>, StoreError> {
         let found = self.last(&subject::vault(key, digest)).await?;
         Ok(found
-            .and_then(|(sequence, bytes)| Some((codec::decode::<Kept>(&bytes).ok()?.sealed.0, Place(sequence))))
+            .and_then(|(sequence, bytes)| {
+                Some((codec::decode::<Kept>(&bytes).ok()?.sealed.0, Place(sequence)))
+            })
             .filter(|(sealed, _)| Digest::of(&[sealed.as_bytes()]) == *digest))
     }
 

@@ -82,6 +82,21 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), KeyringError> {
     sync(&dir)
 }
 
+/// Writes over a file's own bytes, which a new file would leave on the disk, and does not wait for the disk. A crash in
+/// between leaves a part.
+///
+/// # Errors
+///
+/// [`KeyringError::Unwritable`] if the file is not there, or cannot be written.
+pub fn overwrite(path: &Path, content: &[u8]) -> Result<(), KeyringError> {
+    let write = || {
+        let mut file = File::options().write(true).open(path)?;
+        file.write_all(content)?;
+        file.set_len(content.len() as u64)
+    };
+    write().map_err(unwritable(path))
+}
+
 /// Deletes a file; one that is gone already is as well.
 ///
 /// # Errors

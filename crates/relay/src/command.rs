@@ -83,8 +83,7 @@ impl Relay {
         Ok(self.decide(&cancel.heading.key(), &command, &caller.actor()).await?.reply())
     }
 
-    /// Vault first, then event, on one connection: an event without its ciphertext is a promise that only the capturer
-    /// can make good.
+    /// Vault first, then event: an event without its ciphertext would be a promise that cannot be kept.
     pub(crate) async fn capture(
         &self,
         caller: &Caller,
@@ -109,12 +108,8 @@ impl Relay {
         let (decided, decision) = stored::<Decision>(&loaded, EventType::Approved)?;
         capture.binds((decided, &decision), (asked, &request))?;
         let ttl = request.expires_at.since(now).saturating_add(VAULT_GRACE);
-        let actor = caller.actor();
-        let (put, decided) = tokio::join!(
-            biased;
-            self.vault.put(&key, &digest, &sealed, ttl),
-            self.decide(&key, &command, &actor)
-        );
+        self.vault.put(&key, &digest, &sealed, ttl).await?;
+        let decided = self.decide(&key, &command, &caller.actor()).await;
         match &decided {
             // The request may have ended between the two: then nobody will come for what was just put.
             Ok(Decided { state: State::Ended(..), .. }) => self.vault.erase(&key).await?,
@@ -123,9 +118,7 @@ impl Relay {
             // The event may be stored all the same; if it is not, the TTL erases the orphan.
             Err(Undecided::Failed(_)) => {}
         }
-        let reply = decided?.reply();
-        put?;
-        Ok(reply)
+        Ok(decided?.reply())
     }
 
     /// Claim before release: the code leaves only after `consumed` is stored, and only to who claimed it.

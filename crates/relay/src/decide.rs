@@ -128,8 +128,7 @@ impl Relay {
             match self.log.append(loaded.last(), &recorded).await {
                 Ok(appended) => {
                     info!(request = %key, event = %recorded.event.kind(), version = recorded.version.0, "appended");
-                    let decided =
-                        Decided { state: state.evolve(&recorded.event), version: recorded.version };
+                    let decided = Decided { state: state.evolve(&recorded.event), version: recorded.version };
                     self.recent.remember(key, &loaded.then(recorded, appended));
                     return Ok(decided);
                 }

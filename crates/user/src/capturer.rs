@@ -1,15 +1,16 @@
 //! The capturer: decides for itself, from statements, what to capture; seals the one code, and sees it stored.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent_otp_domain::{Digest, MemberId, RequestKey, Timestamp, Ttl};
 use agent_otp_jetstream::message::RefusalCode;
-use agent_otp_jetstream::{CallError, ConnectError, Login, clock};
+use agent_otp_jetstream::{CallError, ConnectError, Login, Member, clock};
 use agent_otp_keyring::{Home, KeyringError};
 use agent_otp_trust::{RosterRef, VerifiedRequest};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -31,14 +32,29 @@ const UPDATES_WAITING_MAX: usize = 256;
 /// Captures what the user approved.
 #[derive(Debug)]
 pub struct Capturer {
-    sealer: Sealer,
+    sealer: Arc<Sealer>,
     desk: Desk,
     notices: Notices,
     /// The requests whose times this machine's clock does not agree with, until they lapse.
     mistimed: BTreeMap<RequestKey, Timestamp>,
-    offers: JoinSet<(Digest, Result<(), CallError>)>,
+    captures: JoinSet<Captured>,
     /// The decisions whose captures are on their way.
-    offering: BTreeSet<Digest>,
+    capturing: BTreeSet<Digest>,
+}
+
+/// What came of a capture.
+#[derive(Debug)]
+struct Captured {
+    decision: Digest,
+    outcome: Result<(), Failure>,
+}
+
+/// Why a code did not get to the relay.
+#[derive(Debug)]
+enum Failure {
+    Unsealed(RequestKey, CaptureError),
+    Refused(CallError),
+    BrokeDown(JoinError),
 }
 
 /// Why a capturer cannot start.
@@ -65,14 +81,14 @@ impl Capturer {
         notices: Notices,
     ) -> Result<Self, CapturerError> {
         let sealer = Sealer::connect(login, home, name).await?;
-        let desk = Desk::new(sealer.key(), sealer.spent.decisions().collect());
+        let desk = Desk::new(sealer.key(), sealer.spent.decisions().into_iter().collect());
         Ok(Self {
-            sealer,
+            sealer: Arc::new(sealer),
             desk,
             notices,
             mistimed: BTreeMap::new(),
-            offers: JoinSet::new(),
-            offering: BTreeSet::new(),
+            captures: JoinSet::new(),
+            capturing: BTreeSet::new(),
         })
     }
 
@@ -82,7 +98,7 @@ impl Capturer {
         let mut watching = JoinSet::new();
         watching.spawn(watch::watch(
             self.sealer.member.clone(),
-            self.sealer.spent.standing().collect(),
+            self.sealer.spent.standing().into_iter().collect(),
             sender,
         ));
         watching.spawn_blocking(extract::warm_up);
@@ -99,10 +115,10 @@ impl Capturer {
                     Some(update) => self.learn(update),
                     None => break,
                 },
-                Some(joined) = self.offers.join_next() => {
-                    if let Ok((decision, outcome)) = joined {
-                        self.offering.remove(&decision);
-                        self.offered(decision, outcome);
+                Some(joined) = self.captures.join_next() => {
+                    match joined {
+                        Ok(captured) => self.captured(captured),
+                        Err(error) => error!(%error, "a capture broke down"),
                     }
                     continue;
                 }
@@ -110,7 +126,7 @@ impl Capturer {
             self.settle();
         }
         watching.shutdown().await;
-        self.offers.shutdown().await;
+        self.captures.shutdown().await;
     }
 
     fn learn(&mut self, update: Update) {
@@ -119,9 +135,9 @@ impl Capturer {
                 if verified.end.is_none() && self.is_mistimed(&verified, stored_at) {
                     return;
                 }
-                if verified.end.is_some() {
-                    self.read_again();
-                    self.sealer.end(&verified.key);
+                if let (Some(_), Some((decision, _, _))) = (verified.end, verified.approval()) {
+                    let sealer = self.sealer.clone();
+                    drop(spawn_blocking(move || sealer.end(&decision)));
                 }
                 self.desk.learn(*verified);
             }
@@ -131,10 +147,7 @@ impl Capturer {
                     warn!(%error, "old records stay");
                 }
                 self.sealer.remember_roster();
-                let offers = self.sealer.spent.offers();
-                let offers: Vec<(Digest, Offer)> =
-                    offers.map(|(decision, offer)| (decision, offer.clone())).collect();
-                for (decision, offer) in offers {
+                for (decision, offer) in self.sealer.spent.offers() {
                     self.offer(decision, offer);
                 }
             }
@@ -166,57 +179,46 @@ impl Capturer {
 
     fn settle(&mut self) {
         let now = clock::now();
-        self.desk.forget(now);
         // Without a roster to sign under, messages wait: what the desk releases, it releases once.
         let roster = match self.sealer.member.verifier.standing(now) {
             Ok(roster) => roster,
-            Err(error) => return debug!(%error, "messages wait for the roster"),
+            Err(error) => {
+                self.desk.forget(now);
+                return debug!(%error, "messages wait for the roster");
+            }
         };
         for outcome in self.desk.settle(now) {
             match outcome {
-                Outcome::Release(release) => {
-                    let key = release.request.key.clone();
-                    if let Err(error) = self.capture(*release, roster) {
-                        // The decision stays spent: what could not be sealed once is not tried with another message.
-                        error!(request = %key, error = %chain(&error), "not captured");
-                        self.tell_text(&key, &format!("a message came, but {}", chain(&error)));
-                    }
-                }
+                Outcome::Release(release) => self.capture(*release, roster),
                 Outcome::Ask(key, doubt) => self.tell(&key, doubt),
             }
         }
     }
 
-    /// Seals, writes down, and only then sends.
-    fn capture(&mut self, release: Release, roster: RosterRef) -> Result<(), CaptureError> {
+    /// Seals, writes down, and only then sends; beside other captures, because a disk takes its time.
+    fn capture(&mut self, release: Release, roster: RosterRef) {
         let (key, decision) = (release.request.key.clone(), release.decision);
-        match self.sealer.seal(release, roster) {
-            Ok(offer) => self.offer(decision, offer),
-            // Another program of this home was first: the user has pasted a code.
-            Err(CaptureError::Spend(SpendError::Twice)) => info!(request = %key, "captured elsewhere"),
-            Err(error) => return Err(error),
-        }
-        Ok(())
+        self.capturing.insert(decision);
+        let (sealer, member) = (self.sealer.clone(), self.sealer.member.clone());
+        self.captures.spawn(async move {
+            let outcome = match spawn_blocking(move || sealer.seal(release, roster)).await {
+                Ok(Ok(offer)) => hand_in(&member, decision, offer).await.map_err(Failure::Refused),
+                Ok(Err(error)) => Err(Failure::Unsealed(key, error)),
+                Err(error) => Err(Failure::BrokeDown(error)),
+            };
+            Captured { decision, outcome }
+        });
     }
 
-    /// Sends a capture until the relay has answered. It may be sent any number of times: the relay takes it once, and
-    /// takes back what it has lost.
+    /// Hands in what was sealed before.
     fn offer(&mut self, decision: Digest, offer: Offer) {
-        if !self.offering.insert(decision) {
-            return;
+        if self.capturing.insert(decision) {
+            let member = self.sealer.member.clone();
+            self.captures.spawn(async move {
+                let outcome = hand_in(&member, decision, offer).await.map_err(Failure::Refused);
+                Captured { decision, outcome }
+            });
         }
-        let (member, ask) = (self.sealer.member.clone(), offer.ask());
-        self.offers.spawn(async move {
-            loop {
-                match member.bus.call(&ask).await {
-                    Err(error) if error.is_transient() => {
-                        warn!(%decision, %error, "the relay cannot take the sealed code; it is offered again");
-                    }
-                    outcome => return (decision, outcome.map(drop)),
-                }
-                tokio::time::sleep(OFFER_AGAIN).await;
-            }
-        });
     }
 
     fn tell(&mut self, key: &RequestKey, doubt: Doubt) {
@@ -230,21 +232,45 @@ impl Capturer {
         self.notices.tell(key.request, notice, now);
     }
 
-    /// What came of an offer.
-    fn offered(&mut self, decision: Digest, outcome: Result<(), CallError>) {
+    fn captured(&mut self, Captured { decision, outcome }: Captured) {
+        self.capturing.remove(&decision);
         match outcome {
             Ok(()) => {}
-            // What was written down by another program after the watch had brought the end is offered in vain.
-            Err(CallError::Refused { code: RefusalCode::OutOfTurn | RefusalCode::Expired, .. }) => {
+            // Another program of this home was first: the user has pasted a code.
+            Err(Failure::Unsealed(key, CaptureError::Spend(SpendError::Twice))) => {
+                info!(request = %key, "captured elsewhere");
+            }
+            Err(Failure::Unsealed(key, error)) => {
+                // The decision stays spent: what could not be sealed once is not tried with another message.
+                error!(request = %key, error = %chain(&error), "not captured");
+                self.tell_text(&key, &format!("a message came, but {}", chain(&error)));
+            }
+            // What was written down after the watch had brought the end is offered in vain.
+            Err(Failure::Refused(CallError::Refused {
+                code: RefusalCode::OutOfTurn | RefusalCode::Expired,
+                ..
+            })) => {
                 info!(%decision, "the request had ended");
-                if let Some(key) = self.sealer.spent.request(&decision) {
-                    self.sealer.end(&key);
-                }
+                self.sealer.end(&decision);
             }
-            Err(error) => {
-                error!(%decision, %error, "the relay refuses the sealed code");
-            }
+            Err(Failure::Refused(error)) => error!(%decision, %error, "the relay refuses the sealed code"),
+            Err(Failure::BrokeDown(error)) => error!(%decision, %error, "a capture broke down"),
         }
+    }
+}
+
+/// Sends a capture until the relay has answered. It may be sent any number of times: the relay takes it once, and takes
+/// back what it has lost.
+async fn hand_in(member: &Member, decision: Digest, offer: Offer) -> Result<(), CallError> {
+    let ask = offer.ask();
+    loop {
+        match member.bus.call(&ask).await {
+            Err(error) if error.is_transient() => {
+                warn!(%decision, %error, "the relay cannot take the sealed code; it is offered again");
+            }
+            outcome => return outcome.map(drop),
+        }
+        tokio::time::sleep(OFFER_AGAIN).await;
     }
 }
 

@@ -182,8 +182,12 @@ impl Desk {
         awaiting.retain(|key, _| self.requests.get(key).is_some_and(|request| self.awaits(request, now)));
         self.awaiting = awaiting;
         self.weigh(now);
-        let keys: Vec<RequestKey> =
-            self.awaiting.iter().filter(|(_, claims)| !claims.is_empty()).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<RequestKey> = self
+            .awaiting
+            .iter()
+            .filter(|(_, claims)| !claims.is_empty())
+            .map(|(key, _)| key.clone())
+            .collect();
         let mut outcomes: Vec<Outcome> = Vec::new();
         for key in keys {
             match self.choose(&key) {

@@ -1,6 +1,5 @@
 //! A code by the user's own hands: for one approved request, read and sealed on this machine.
 
-
 use agent_otp_domain::{
     Channel, ClockSkew, Code, CodeShape, Digest, Filter, MemberId, RequestId, RequestKey, Timestamp, Wanted,
 };
@@ -188,7 +187,7 @@ impl Paste {
         match if answers { bus.call(&ask).await } else { bus.call_once(&ask).await } {
             Ok(_) => Ok(()),
             Err(error @ CallError::Refused { code: RefusalCode::OutOfTurn | RefusalCode::Expired, .. }) => {
-                self.sealer.end(&key);
+                self.sealer.end(&decision);
                 Err(PasteError::Refused(error))
             }
             Err(error) if is_away(&error) => Err(PasteError::Kept(error)),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agent_otp_domain::{Digest, KeyId, MemberId, RequestKey, Role, Timestamp};
+use agent_otp_domain::{Digest, KeyId, MemberId, Role, Timestamp};
 use agent_otp_jetstream::{Login, Member};
 use agent_otp_keyring::Home;
 use agent_otp_seal::{Context, RecipientError, RecipientKey, SealError};
@@ -51,7 +51,7 @@ impl Sealer {
     }
 
     /// Seals a code and writes it down; what comes back is to be sent.
-    pub(crate) fn seal(&mut self, release: Release, roster: RosterRef) -> Result<Offer, CaptureError> {
+    pub(crate) fn seal(&self, release: Release, roster: RosterRef) -> Result<Offer, CaptureError> {
         let Release { request, decision, code, evidence } = release;
         let recipient =
             RecipientKey::new(request.request.recipient.suite, &request.request.recipient.public_key)?;
@@ -78,10 +78,10 @@ impl Sealer {
         }
     }
 
-    /// The request has ended: nothing of its code stays here.
-    pub(crate) fn end(&mut self, key: &RequestKey) {
-        if let Err(error) = self.spent.end(key) {
-            warn!(request = %key, %error, "the record stays as it is");
+    /// The request of this decision has ended: nothing of its code stays here.
+    pub(crate) fn end(&self, decision: &Digest) {
+        if let Err(error) = self.spent.end(decision) {
+            warn!(%decision, %error, "the record stays as it is");
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_otp_domain::{
@@ -18,10 +19,15 @@ use tracing::warn;
 const KEPT_AFTER: Duration = Duration::from_mins(2);
 const SUFFIX: &str = "spent";
 
-/// The records, one file each.
+/// The records, one file each. The files are written outside of the lock: many may be under way at once.
 #[derive(Debug)]
 pub struct Spent {
     dir: PathBuf,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
     records: BTreeMap<Digest, Record>,
     /// The decisions whose records cannot be read: spent all the same.
     damaged: BTreeSet<Digest>,
@@ -103,7 +109,7 @@ impl Spent {
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, KeyringError> {
         let dir = dir.into();
         private::make_dir(&dir)?;
-        let mut spent = Self { dir, records: BTreeMap::new(), damaged: BTreeSet::new() };
+        let spent = Self { dir, known: Mutex::default() };
         spent.read_again()?;
         Ok(spent)
     }
@@ -113,48 +119,50 @@ impl Spent {
     /// # Errors
     ///
     /// As [`Spent::open`].
-    pub fn read_again(&mut self) -> Result<(), KeyringError> {
+    pub fn read_again(&self) -> Result<(), KeyringError> {
         for path in private::list(&self.dir, SUFFIX)? {
-            if decision_of(&path).is_some_and(|decision| self.holds(&decision)) {
-                continue;
-            }
-            match codec::decode::<Record>(&private::read(&path)?) {
-                Ok(record) => drop(self.records.insert(record.decision, record)),
-                // Its name still says which decision was spent, but not until when: a person has to look.
-                Err(error) => {
-                    warn!(path = %path.display(), %error, "a damaged record is passed over");
-                    self.damaged.extend(decision_of(&path));
-                }
+            if !decision_of(&path).is_some_and(|decision| self.holds(&decision)) {
+                self.read(&path)?;
             }
         }
+        Ok(())
+    }
+
+    fn read(&self, path: &Path) -> Result<(), KeyringError> {
+        let read = codec::decode::<Record>(&private::read(path)?);
+        self.known(|known| match read {
+            Ok(record) => drop(known.records.insert(record.decision, record)),
+            // Its name still says which decision was spent, but not until when: a person has to look.
+            Err(error) => {
+                warn!(path = %path.display(), %error, "a damaged record is passed over");
+                known.damaged.extend(decision_of(path));
+            }
+        });
         Ok(())
     }
 
     /// Whether the decision was acted on.
     #[must_use]
     pub fn holds(&self, decision: &Digest) -> bool {
-        self.records.contains_key(decision) || self.damaged.contains(decision)
+        self.known(|known| known.records.contains_key(decision) || known.damaged.contains(decision))
     }
 
     /// The decisions that were acted on.
-    pub fn decisions(&self) -> impl Iterator<Item = Digest> {
-        self.records.keys().chain(&self.damaged).copied()
-    }
-
-    /// Which request a decision was about, as its record says.
     #[must_use]
-    pub fn request(&self, decision: &Digest) -> Option<RequestKey> {
-        self.records.get(decision).map(Record::key)
+    pub fn decisions(&self) -> Vec<Digest> {
+        self.known(|known| known.records.keys().chain(&known.damaged).copied().collect())
     }
 
     /// The requests that have an offer standing.
-    pub fn standing(&self) -> impl Iterator<Item = RequestKey> {
-        self.records.values().filter(|record| record.offer.is_some()).map(Record::key)
+    #[must_use]
+    pub fn standing(&self) -> Vec<RequestKey> {
+        self.known(|known| known.standing().map(|(record, _)| record.key()).collect())
     }
 
     /// The offers that stand, each under its decision.
-    pub fn offers(&self) -> impl Iterator<Item = (Digest, &Offer)> {
-        self.records.values().filter_map(|record| Some((record.decision, record.offer.as_ref()?)))
+    #[must_use]
+    pub fn offers(&self) -> Vec<(Digest, Offer)> {
+        self.known(|known| known.standing().map(|(record, offer)| (record.decision, offer.clone())).collect())
     }
 
     /// Writes a record down; only then may the capture be sent. Of several programs of one home, one can.
@@ -162,33 +170,34 @@ impl Spent {
     /// # Errors
     ///
     /// [`SpendError::Twice`] if the decision has a record, [`SpendError::Unwritten`] if it is not on the disk.
-    pub fn write(&mut self, record: Record) -> Result<(), SpendError> {
+    pub fn write(&self, record: Record) -> Result<(), SpendError> {
         match private::write_new(&self.path(&record.decision), &codec::encode(&record)) {
-            Ok(()) => drop(self.records.insert(record.decision, record)),
+            Ok(()) => self.known(|known| drop(known.records.insert(record.decision, record))),
             Err(KeyringError::Exists { .. }) => return Err(SpendError::Twice),
             Err(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    /// The request has ended: its sealed code is taken out of the record. The decision stays spent.
+    /// The request has ended: its sealed code is taken out of the record, also of one that another program of this home
+    /// has written. The decision stays spent.
     ///
     /// # Errors
     ///
     /// [`KeyringError`] if the record cannot be written.
-    pub fn end(&mut self, key: &RequestKey) -> Result<(), KeyringError> {
-        let ended: Vec<Record> = self
-            .records
-            .values()
-            .filter(|record| record.offer.is_some() && record.key() == *key)
-            .cloned()
-            .collect();
-        ended.into_iter().try_for_each(|record| self.rewrite(Record { offer: None, ..record }))
-    }
-
-    fn rewrite(&mut self, record: Record) -> Result<(), KeyringError> {
-        private::replace(&self.path(&record.decision), &codec::encode(&record))?;
-        self.records.insert(record.decision, record);
+    pub fn end(&self, decision: &Digest) -> Result<(), KeyringError> {
+        let path = self.path(decision);
+        if !self.holds(decision) && path.exists() {
+            self.read(&path)?;
+        }
+        let Some(record) = self.known(|known| known.records.get(decision).cloned()) else { return Ok(()) };
+        if record.offer.is_some() {
+            let ended = Record { offer: None, ..record };
+            // Written over, so that the sealed code's bytes go. A record that is damaged by a crash meanwhile still says
+            // by its name what was spent.
+            private::overwrite(&path, &codec::encode(&ended))?;
+            self.known(|known| drop(known.records.insert(*decision, ended)));
+        }
         Ok(())
     }
 
@@ -197,22 +206,30 @@ impl Spent {
     /// # Errors
     ///
     /// [`KeyringError`] if a file cannot be deleted.
-    pub fn forget(&mut self, now: Timestamp) -> Result<(), KeyringError> {
-        let past: Vec<Digest> = self
-            .records
-            .values()
-            .filter(|record| now >= record.expires_at.after(KEPT_AFTER))
-            .map(|record| record.decision)
-            .collect();
+    pub fn forget(&self, now: Timestamp) -> Result<(), KeyringError> {
+        let past: Vec<Digest> = self.known(|known| {
+            let past = known.records.values().filter(|record| now >= record.expires_at.after(KEPT_AFTER));
+            past.map(|record| record.decision).collect()
+        });
         for decision in past {
             private::remove(&self.path(&decision))?;
-            self.records.remove(&decision);
+            self.known(|known| drop(known.records.remove(&decision)));
         }
         Ok(())
     }
 
     fn path(&self, decision: &Digest) -> PathBuf {
         Path::new(&self.dir).join(format!("{decision}.{SUFFIX}"))
+    }
+
+    fn known<T>(&self, work: impl FnOnce(&mut Known) -> T) -> T {
+        work(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Known {
+    fn standing(&self) -> impl Iterator<Item = (&Record, &Offer)> {
+        self.records.values().filter_map(|record| Some((record, record.offer.as_ref()?)))
     }
 }
 

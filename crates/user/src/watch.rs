@@ -119,7 +119,8 @@ impl Watch {
     async fn hear(&mut self, recorded: &Recorded) -> Option<()> {
         let key = recorded.key();
         let known = self.tracked.get_mut(&key).and_then(Option::take);
-        let (before, dated) = known.map_or((None, None), |known| (Some(known.verified), Some(known.stored_at)));
+        let (before, dated) =
+            known.map_or((None, None), |known| (Some(known.verified), Some(known.stored_at)));
         if let Some(verified) = self.member.verifier.follow(before, recorded) {
             let now = clock::now();
             let made_at = verified.request.heading.made_at;

@@ -10,6 +10,7 @@
 
 mod ambiguity;
 mod audit;
+mod bench;
 mod broker;
 mod clock;
 mod connection;
