@@ -145,7 +145,9 @@ impl Approver {
             VerifyError::Call(error) => ApproverError::Call(error),
             error @ (VerifyError::Roster(_) | VerifyError::Untrusted(_)) => ApproverError::Verify(error),
         })?;
-        self.home.remember(current.0)?;
+        if let Some(seen) = self.member.verifier.seen() {
+            self.home.remember(seen)?;
+        }
         Ok(current)
     }
 }
