@@ -18,6 +18,7 @@ mod decode;
 mod email;
 mod ends;
 mod input;
+mod keys;
 mod late;
 mod layout;
 mod paste;
