@@ -114,8 +114,8 @@ pub(crate) enum Keys {
     },
     /// Seals all keys with a passphrase: argon2id and XChaCha20-Poly1305.
     ///
-    /// The passphrase is the one of --passphrase-file or AGENT_OTP_PASSPHRASE, or asked for. Broken off, the same command
-    /// goes on. No plain key stays in the directory; flash memory, snapshots and backups may hold one that lay there.
+    /// The passphrase is the one of --passphrase-file or `AGENT_OTP_PASSPHRASE`, or asked for. Broken off, the same
+    /// command goes on. No plain key stays in the directory; flash memory, snapshots and backups may hold one that lay there.
     Protect {
         /// Seals with another passphrase than before: the one of a file, or one that is asked for.
         #[arg(long, value_name = "FILE")]

@@ -61,7 +61,8 @@ impl fmt::Display for Named {
 pub(crate) fn run(place: &Place, verb: Keys) -> anyhow::Result<ExitCode> {
     match verb {
         Keys::Show { json } => show(place, json)?,
-        Keys::Protect { change } => protect::protect(place, change)?,
+        Keys::Protect { change: None } => protect::protect(place)?,
+        Keys::Protect { change: Some(to) } => protect::change(place, to.as_deref())?,
         Keys::Unprotect => protect::unprotect(place)?,
         Keys::Rotate { member } => rotate::run(place, &member)?,
         Keys::Recovery { verb: Recovery::New { to, recovery_file } } => {
