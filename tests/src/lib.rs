@@ -30,7 +30,7 @@ pub use clock::RIGHT;
 pub use parties::{Parties, Party};
 pub use place::{Place, Run, is_alive, strings};
 pub use process::{Ended, Process};
-pub use programs::{cargo, root};
+pub use programs::{cargo, nats_server, root};
 pub use proxy::Proxy;
 pub use search::{Needle, files_below, search};
 pub use typing::Terminal;

@@ -1,6 +1,6 @@
 //! A data directory of its own, and what a person types about it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,16 @@ use crate::process::{Ended, Process, kill};
 use crate::programs;
 use crate::up::Up;
 
+/// Which variable holds a passphrase.
+const PASSPHRASE: &str = "AGENT_OTP_PASSPHRASE";
+
 /// A data directory, and beside it what the programs print.
 #[derive(Debug)]
 pub struct Place {
     root: TempDir,
     started: Cell<u32>,
     log: Option<&'static str>,
+    passphrase: RefCell<Option<String>>,
 }
 
 /// `run.json`.
@@ -47,7 +51,8 @@ impl Place {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "each one is another directory")]
     pub fn new() -> Self {
-        Self { root: tempfile::tempdir().unwrap(), started: Cell::default(), log: None }
+        let root = tempfile::tempdir().unwrap();
+        Self { root, started: Cell::default(), log: None, passphrase: RefCell::default() }
     }
 
     /// The same, where every program logs all that it can.
@@ -56,6 +61,21 @@ impl Place {
         let mut place = Self::new();
         place.log = Some("trace");
         place
+    }
+
+    /// Puts this passphrase, or none, into the environment of every program that is started from now on.
+    pub fn set_passphrase(&self, passphrase: Option<&str>) {
+        *self.passphrase.borrow_mut() = passphrase.map(str::to_owned);
+    }
+
+    /// The environment of a program: what this test runs in, without what is meant for it and with the passphrase.
+    pub(crate) fn environment(&self, command: &mut Command) {
+        for variable in ["AGENT_OTP_DATA", "AGENT_OTP_LOG", "AGENT_OTP_NATS_SERVER", PASSPHRASE] {
+            command.env_remove(variable);
+        }
+        if let Some(passphrase) = &*self.passphrase.borrow() {
+            command.env(PASSPHRASE, passphrase);
+        }
     }
 
     /// The data directory.
@@ -86,9 +106,7 @@ impl Place {
         self.started.set(count.saturating_add(1));
         let mut command = Command::new(programs::program(name));
         command.args(arguments);
-        for variable in ["AGENT_OTP_DATA", "AGENT_OTP_LOG", "AGENT_OTP_NATS_SERVER"] {
-            command.env_remove(variable);
-        }
+        self.environment(&mut command);
         if let Some(log) = self.log {
             command.env("AGENT_OTP_LOG", log);
         }

@@ -26,7 +26,8 @@ pub(crate) fn program(name: &str) -> PathBuf {
 }
 
 /// The nats-server that the stories run; without one, the test says what to type.
-pub(crate) fn nats_server() -> &'static Path {
+#[must_use]
+pub fn nats_server() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| match agent_otp_broker::find(None) {
         Ok(found) => found.path,

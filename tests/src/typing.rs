@@ -7,13 +7,14 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use rustix::process::Signal;
 use rustix::pty::{self, OpenptFlags};
 use rustix::termios::{self, LocalModes};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
 use crate::place::Place;
-use crate::process::Ended;
+use crate::process::{Ended, kill};
 use crate::programs;
 use crate::wait::{eventually, within};
 
@@ -61,7 +62,8 @@ impl Place {
 
     fn with_input(&self, arguments: &[&str], stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Child {
         let mut command = Command::new(programs::program("agent-otp"));
-        command.arg("--data").arg(self.dir()).args(arguments).env_remove("AGENT_OTP_LOG");
+        command.arg("--data").arg(self.dir()).args(arguments);
+        self.environment(&mut command);
         command.stdin(stdin).stdout(stdout).stderr(stderr).kill_on_drop(true).spawn().unwrap()
     }
 }
@@ -93,6 +95,11 @@ impl Terminal {
     /// Types these keys.
     pub fn types(&self, keys: &str) {
         File::from(self.master.try_clone().unwrap()).write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Sends the program a signal. It has no controlling terminal, so that no key does.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.child.id().unwrap(), signal);
     }
 
     /// Waits for the program's end: its exit code, and all that was shown.

@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
+use crate::child;
 use crate::config::{Config, User};
 use crate::directory::{Claim, ClaimError, Files};
 use crate::log::{Log, Reload};
@@ -327,7 +328,7 @@ fn prepare(files: &Files, config: &Config) -> io::Result<File> {
 }
 
 fn spawn(nats_server: &Path, files: &Files, output: File) -> io::Result<Child> {
-    Command::new(nats_server)
+    Command::from(child::command(nats_server))
         .arg("-c")
         .arg(files.configuration())
         .stdin(Stdio::null())

@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use crate::cache::{self, Cache};
+use crate::child;
 use crate::find::{FindError, Found, find};
 use crate::package::{Package, VERSION};
 use crate::version::{OLDEST, Unsuitable};
@@ -182,7 +183,7 @@ fn unpack(
 }
 
 fn run(program: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> io::Result<Output> {
-    Command::new(program).args(arguments).stdin(Stdio::null()).output()
+    child::command(program).args(arguments).stdin(Stdio::null()).output()
 }
 
 fn last_lines(output: &Output) -> String {

@@ -4,6 +4,7 @@
 
 mod broker;
 mod cache;
+mod child;
 mod config;
 mod directory;
 mod find;

@@ -3,7 +3,9 @@
 use std::fmt::{self, Display};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+
+use crate::child;
 
 /// The oldest nats-server whose timers, batch reads and republishing the relay can build on.
 pub const OLDEST: Version = Version { major: 2, minor: 12, patch: 0 };
@@ -59,7 +61,7 @@ impl Version {
         if !path.is_file() {
             return Err(Unsuitable::Absent { path });
         }
-        let output = match Command::new(&path).arg("--version").stdin(Stdio::null()).output() {
+        let output = match child::command(&path).arg("--version").stdin(Stdio::null()).output() {
             Ok(output) => output,
             Err(source) => return Err(Unsuitable::Unrunnable { path, source }),
         };

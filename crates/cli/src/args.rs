@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::audit::follow::Follow;
 use crate::audit::only::Only;
+use crate::keys::Named;
 use crate::sources::SourcePorts;
 
 /// Relays exactly the one one-time code that an agent asked for and its user approved: end-to-end encrypted, once.
@@ -18,6 +19,11 @@ pub(crate) struct Cli {
     /// Where keys, store and audit trail are kept [default: the platform's data directory].
     #[arg(long, global = true, env = "AGENT_OTP_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+
+    /// The passphrase of sealed keys, as the file's first line [default: what `AGENT_OTP_PASSPHRASE` holds, or asked
+    /// for].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
 
     #[command(subcommand)]
     pub(crate) verb: Verb,
@@ -83,6 +89,11 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: Audit,
     },
+    /// Shows, protects and replaces the keys of a data directory.
+    Keys {
+        #[command(subcommand)]
+        verb: Keys,
+    },
     /// Lists what is wrong with the log, the rosters or single events, as the auditor found it.
     ///
     /// Exit codes: 0 there is no alarm, 16 there are alarms.
@@ -90,6 +101,64 @@ pub(crate) enum Verb {
         /// Prints a JSON array instead.
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Lists the keys: whose, fingerprint, sealed or not. Never a key.
+    Show {
+        /// Prints a JSON object instead.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Seals all keys with a passphrase: argon2id and XChaCha20-Poly1305.
+    ///
+    /// The passphrase is the one of --passphrase-file or `AGENT_OTP_PASSPHRASE`, or asked for. Broken off, the same
+    /// command goes on. No plain key stays in the directory; flash memory, snapshots and backups may hold one that lay there.
+    Protect {
+        /// Seals with another passphrase than before: the one of a file, or one that is asked for.
+        #[arg(long, value_name = "FILE")]
+        #[expect(clippy::option_option, reason = "given or not, with a file or without")]
+        change: Option<Option<PathBuf>>,
+    },
+    /// Writes all keys as they are, for whoever can read their files.
+    Unprotect,
+    /// Gives a member a new key: the next roster names it and revokes the old one.
+    ///
+    /// The user's side must not run meanwhile. Broken off, the same command goes on.
+    Rotate {
+        /// Which member, such as `agent:shopper`.
+        member: Named,
+    },
+    /// Makes the key that you keep offline, in case the owner's key is lost or stolen.
+    Recovery {
+        #[command(subcommand)]
+        verb: Recovery,
+    },
+    /// Makes a new owner key with the recovery key's help, and signs the next roster with it.
+    ///
+    /// Members follow by themselves: the roster proves that the recovery key has named the new one. The old one signs no
+    /// roster any more. The directory owner/rosters must hold the latest roster.
+    Recover {
+        /// The file with the recovery key [default: asked for].
+        #[arg(long, value_name = "FILE")]
+        recovery_file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Recovery {
+    /// Prints a new recovery key, once, and has the next roster name it.
+    ///
+    /// If the rosters name one already, that one is asked for: it alone can name another.
+    New {
+        /// Writes it to a new file instead.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        /// The file with the recovery key that the rosters name already [default: asked for].
+        #[arg(long, value_name = "FILE")]
+        recovery_file: Option<PathBuf>,
     },
 }
 

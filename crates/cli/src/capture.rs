@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use agent_otp_domain::{Code, Role};
+use agent_otp_domain::{Code, MemberId, Role};
 use agent_otp_user::{Awaited, Paste, PasteError};
 use anyhow::{Context as _, bail};
 
@@ -16,7 +16,9 @@ const NOTHING: &str = "nothing was captured";
 
 pub(crate) async fn run(place: &Place, id: &str) -> anyhow::Result<ExitCode> {
     let id = decide::parse(id)?;
-    let mut paste = decide::patiently(paste(place)).await?;
+    let local = setup::local()?;
+    tokio::task::block_in_place(|| place.unlock([&place.member(Role::Capturer, &local)]))?;
+    let mut paste = decide::patiently(paste(place, local)).await?;
     let found = decide::patiently(paste.find(id)).await.context(NOTHING)?;
     print::say(&decide::view(place, &found.request).to_string());
     let agent = found.request.key.agent.clone();
@@ -48,9 +50,8 @@ fn ask(awaited: &Awaited) -> anyhow::Result<Code> {
     }
 }
 
-async fn paste(place: &Place) -> anyhow::Result<Paste> {
+async fn paste(place: &Place, local: MemberId) -> anyhow::Result<Paste> {
     let run = place.run()?;
-    let local = setup::local()?;
     let login = Place::login(&run.nats_url, &place.member_user(Role::Capturer, &local))?;
     Ok(Paste::connect(&login, place.member(Role::Capturer, &local), local).await?)
 }

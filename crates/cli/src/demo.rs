@@ -11,6 +11,7 @@ use agent_otp_audit::Trail;
 use agent_otp_domain::{Channels, EventType, Filter, MemberId, Role, SealedCode, Wanted};
 use agent_otp_jetstream::message::{Ask, RefusalCode};
 use agent_otp_jetstream::{CallError, Connection, Feed, Member, Replay, Vault, Who, clock};
+use agent_otp_keyring::Passphrase;
 use agent_otp_trust::{Consume, Nonce, VerifiedRequest};
 use agent_otp_user::{Approver, Notices, Unverified, View};
 use anyhow::{Context as _, bail};
@@ -32,10 +33,10 @@ const STEP: Duration = Duration::from_secs(20);
 const ALPHABET: &[u8; 16] = b"GHJKMNPQRTVWXYZ7";
 const AGENT: &str = "shopper";
 
-pub(crate) async fn run(demo: Demo) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(demo: Demo, passphrase: Option<Passphrase>) -> anyhow::Result<ExitCode> {
     let found = agent_otp_broker::find_or_install(demo.nats_server.as_deref(), &mut |line| print::say(line))?;
     let dir = tempfile::Builder::new().prefix("agent-otp-demo-").tempdir()?;
-    let place = Place::at(Some(dir.path().join("data")))?;
+    let place = Place::at(Some(dir.path().join("data")))?.with(passphrase);
     let mut tale = Tale::new(demo.json);
     tale.tell(
         "Everything below is real: a nats-server, a relay, an agent, a user and an SMTP listener, on this",

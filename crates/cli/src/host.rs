@@ -7,7 +7,6 @@ use std::time::Duration;
 use agent_otp_broker::{Broker, Config, StartError};
 use agent_otp_jetstream::provision::{ProvisionError, Settings, provision};
 use agent_otp_jetstream::{Connection, Who};
-use agent_otp_user::Owner;
 use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -45,9 +44,9 @@ impl Host {
         nats_port: Option<u16>,
         command: &'static str,
         say: &mut dyn FnMut(&str),
-    ) -> anyhow::Result<(Self, Owner)> {
+    ) -> anyhow::Result<Self> {
         let hold = place.hold(Part::Broker, command)?;
-        let Setup { owner, roster, users, creds, is_first } = setup::run(place)?;
+        let Setup { owner, users, creds, is_first } = setup::run(place)?;
         if let Some(pid) = agent_otp_broker::stop_orphan(&place.nats()).await? {
             say(&format!("stopped the nats-server (pid {pid}) that an `{command}` before left behind"));
         }
@@ -74,7 +73,7 @@ impl Host {
         let place = place.clone();
         let host = Self { place, nats_server, config, broker: Some(broker), run, is_first, _hold: hold };
         host.provision().await?;
-        Ok((host, roster))
+        Ok(host)
     }
 
     /// Says in `run.json` what runs.

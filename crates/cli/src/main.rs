@@ -12,7 +12,9 @@ mod exit;
 mod hidden;
 mod host;
 mod interrupt;
+mod keys;
 mod party;
+mod passphrase;
 mod place;
 mod print;
 mod request;
@@ -27,12 +29,14 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
 use crate::args::{Cli, Verb};
 use crate::place::Place;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let environment = passphrase::from_environment();
     let cli = Cli::parse();
     tracing_subscriber::fmt()
         .with_env_filter(log_filter())
@@ -44,7 +48,7 @@ async fn main() -> ExitCode {
     if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
         tracing::warn!(%error, "core files are not switched off");
     }
-    match run(cli).await {
+    match run(cli, environment).await {
         Ok(code) => code,
         Err(error) => exit::report(&error),
     }
@@ -57,12 +61,13 @@ fn log_filter() -> EnvFilter {
     EnvFilter::new(format!("{asked},async_nats=off"))
 }
 
-async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let place = || Place::at(cli.data);
+async fn run(cli: Cli, environment: Option<Zeroizing<String>>) -> anyhow::Result<ExitCode> {
+    let passphrase = passphrase::given(cli.passphrase_file.as_deref(), environment)?;
+    let place = || anyhow::Ok(Place::at(cli.data)?.with(passphrase.clone()));
     match cli.verb {
         Verb::Up(options) => up::run(&place()?, options).await,
         Verb::Serve { part } => serve::run(&place()?, part).await,
-        Verb::Demo(options) => demo::run(options).await,
+        Verb::Demo(options) => demo::run(options, passphrase).await,
         Verb::Bench(options) => bench::run(options).await,
         Verb::Request(asked) => request::run(&place()?, asked).await,
         Verb::Pending { json } => decide::patiently(decide::pending(&place()?, json)).await,
@@ -71,6 +76,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Capture { id } => capture::run(&place()?, &id).await,
         Verb::Decode { pretty } => decode::run(pretty),
         Verb::Audit { verb } => audit::run(&place()?, verb).await,
+        Verb::Keys { verb } => keys::run(&place()?, verb),
         Verb::Alarms { json } => alarms::run(&place()?, json).await,
     }
 }

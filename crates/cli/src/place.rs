@@ -4,20 +4,25 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use agent_otp_broker::UserKey;
 use agent_otp_domain::{MemberId, Role};
 use agent_otp_jetstream::Login;
-use agent_otp_keyring::{Home, private};
+use agent_otp_keyring::{Home, Passphrase, private};
 use anyhow::{Context as _, bail};
 use etcetera::AppStrategy as _;
 use serde::{Deserialize, Serialize};
+
+use crate::passphrase;
 
 /// The data directory.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     dir: PathBuf,
     is_default: bool,
+    /// What opens the sealed keys; all clones learn it together.
+    passphrase: Arc<OnceLock<Passphrase>>,
 }
 
 /// What runs on a data directory, as `run.json` says.
@@ -60,6 +65,7 @@ pub(crate) enum Part {
     Broker,
     User,
     Audit,
+    Keys,
 }
 
 impl Part {
@@ -68,6 +74,7 @@ impl Part {
             Self::Broker => "lock",
             Self::User => "user.lock",
             Self::Audit => "audit.lock",
+            Self::Keys => "keys.lock",
         }
     }
 }
@@ -93,7 +100,32 @@ impl Place {
             .context("there is no home directory; name a data directory with --data")?
             .data_dir(),
         };
-        Ok(Self { dir, is_default })
+        Ok(Self { dir, is_default, passphrase: Arc::default() })
+    }
+
+    /// The same place, whose sealed keys this passphrase opens; new keys are sealed with it.
+    pub(crate) fn with(self, passphrase: Option<Passphrase>) -> Self {
+        Self { passphrase: Arc::new(passphrase.map_or_else(OnceLock::new, OnceLock::from)), ..self }
+    }
+
+    pub(crate) fn passphrase(&self) -> Option<&Passphrase> {
+        self.passphrase.get()
+    }
+
+    /// Goes by this passphrase from now on, unless there is one.
+    pub(crate) fn take(&self, passphrase: Passphrase) {
+        self.passphrase.get_or_init(|| passphrase);
+    }
+
+    /// Asks for the passphrase if the key of one of these homes is sealed and none was given. Homes that were looked up
+    /// before do not know it.
+    pub(crate) fn unlock<'a>(&self, homes: impl IntoIterator<Item = &'a Home>) -> anyhow::Result<()> {
+        for home in homes {
+            if self.passphrase().is_none() && home.exists() && home.is_sealed()? {
+                self.take(passphrase::asked_for(home)?);
+            }
+        }
+        Ok(())
     }
 
     /// Whether commands find it without being told.
@@ -140,7 +172,7 @@ impl Place {
     }
 
     pub(crate) fn owner(&self) -> Home {
-        Home::at(self.dir.join("owner"))
+        Home::at(self.dir.join("owner")).with(self.passphrase().cloned())
     }
 
     pub(crate) fn rosters(&self) -> PathBuf {
@@ -148,7 +180,7 @@ impl Place {
     }
 
     pub(crate) fn member(&self, role: Role, name: &MemberId) -> Home {
-        Home::at(self.dir.join("members").join(format!("{role}-{name}")))
+        Home::at(self.dir.join("members").join(format!("{role}-{name}"))).with(self.passphrase().cloned())
     }
 
     /// The file with the seed of a member's NATS user.

@@ -73,6 +73,8 @@ async fn begin(place: &Place, asked: Request) -> anyhow::Result<Pending> {
         let known: Vec<String> = place.names(Role::Agent).iter().map(ToString::to_string).collect();
         bail!("there is no agent `{}` here; known: {}", asked.agent, known.join(", "));
     }
+    tokio::task::block_in_place(|| place.unlock([&home]))?;
+    let home = place.member(Role::Agent, &asked.agent);
     let login = Place::login(&run.nats_url, &place.member_user(Role::Agent, &asked.agent))?;
     let agent = Agent::connect(&login, home, asked.agent).await?;
     let asking = Asking { reason: asked.reason, filter, ttl: asked.ttl };

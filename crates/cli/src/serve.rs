@@ -12,6 +12,10 @@ use crate::place::Place;
 use crate::{interrupt, print, setup, up};
 
 pub(crate) async fn run(place: &Place, part: Serve) -> anyhow::Result<ExitCode> {
+    // Before signals are listened to: Ctrl-C at the prompt is the prompt's.
+    if matches!(part, Serve::User(_)) {
+        place.unlock(&setup::of_the_user(place)?)?;
+    }
     interrupt::until(async |stop| match part {
         Serve::Broker(options) => broker(place, options, stop).await,
         Serve::Relay(at) => relay(place, at, stop).await,
@@ -27,7 +31,7 @@ async fn broker(place: &Place, options: ServeBroker, stop: CancellationToken) ->
     let nats_server = up::find(options.nats_server.as_deref(), &mut say)?;
     let starting = Host::start(place, nats_server, options.nats_port, "agent-otp serve broker", &mut say);
     let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
-    let (mut host, _) = started?;
+    let mut host = started?;
     host.say_running()?;
     ready(place, "The broker", &host.run.nats_url);
     let kept = host.keep(&stop, &mut say).await;
@@ -37,7 +41,7 @@ async fn broker(place: &Place, options: ServeBroker, stop: CancellationToken) ->
 }
 
 async fn relay(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::Result<()> {
-    setup::owner_of(place)?;
+    setup::has_keys(place)?;
     let url = url(place, at)?;
     let mut parties = Parties::new(place, &url, "agent-otp serve relay");
     let Some(started) = stop.run_until_cancelled(parties.relay()).await else { return Ok(()) };
@@ -60,7 +64,7 @@ async fn user(place: &Place, options: ServeUser, stop: CancellationToken) -> any
 }
 
 async fn audit(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::Result<()> {
-    setup::owner_of(place)?;
+    setup::has_keys(place)?;
     let url = url(place, at)?;
     let mut parties = Parties::new(place, &url, "agent-otp serve audit");
     let Some(started) = stop.run_until_cancelled(parties.audit()).await else { return Ok(()) };

@@ -9,8 +9,8 @@ use agent_otp_domain::{MemberId, OwnerId, Role};
 use agent_otp_jetstream::clock;
 use agent_otp_jetstream::permission::{self, Grants};
 use agent_otp_keyring::{Home, Pin, private};
-use agent_otp_trust::{IdentityKey, Member};
-use agent_otp_user::Owner;
+use agent_otp_trust::Member;
+use agent_otp_user::{Owner, latest_roster};
 use anyhow::{Context as _, bail};
 
 use crate::place::Place;
@@ -26,7 +26,6 @@ const OPERATORS: [&str; 3] = ["relay", "provision", "dashboard"];
 /// Everything that `up` needs of the keys.
 pub(crate) struct Setup {
     pub(crate) owner: OwnerId,
-    pub(crate) roster: Owner,
     /// The broker's users, with their permissions.
     pub(crate) users: Vec<User>,
     /// The file with each user's seed, by `role:name`.
@@ -39,23 +38,33 @@ pub(crate) fn local() -> anyhow::Result<MemberId> {
     LOCAL.parse().context("a constant name")
 }
 
-/// Makes whatever is missing, and loads the rest.
+/// Makes whatever is missing, and looks at the rest. Of keys that are there no private half is needed.
 pub(crate) fn run(place: &Place) -> anyhow::Result<Setup> {
     let is_first = !place.owner().exists();
-    let owner_key = owner(&place.owner())?;
-    let owner_id = OwnerId::of(&owner_key.id());
-    let pin = Pin { owner_key: owner_key.id(), roster: None };
+    is_not_lost(place)?;
+    if is_first {
+        let key = agent_otp_keyring::generate()?;
+        place.owner().create(&key, &Pin { owner_key: key.id(), roster: None })?;
+    }
+    let owner_key = place.owner().public().context("the owner's key cannot be used")?;
+    // The key may have a successor; the owner is called by the first.
+    let pin = Pin { roster: None, ..place.owner().pin()? };
+    let owner_id = OwnerId::of(&pin.owner_key);
 
     let mut members = Vec::new();
     let mut users = Vec::new();
     let mut creds = BTreeMap::new();
     for (role, name) in MEMBERS {
         let name: MemberId = name.parse()?;
-        let identity = identity(&place.member(role, &name), &pin)?;
+        let home = place.member(role, &name);
+        if !home.exists() {
+            home.create(&agent_otp_keyring::generate()?, &pin)?;
+        }
+        let public_key = home.public()?;
         let path = place.member_user(role, &name);
         users.push(user(&format!("{role}:{name}"), &path, permission::member(&owner_id, role, &name))?);
         creds.insert(format!("{role}:{name}"), path);
-        members.push(Member::new(role, name, identity.public()));
+        members.push(Member::new(role, name, public_key));
     }
     private::make_dir(&place.dir().join("operator"))?;
     for name in OPERATORS {
@@ -69,17 +78,33 @@ pub(crate) fn run(place: &Place) -> anyhow::Result<Setup> {
         creds.insert(name.to_owned(), path);
     }
 
-    let roster = Owner::new(owner_key, place.rosters());
     private::make_dir(&place.rosters())?;
     if private::list(&place.rosters(), "roster")?.is_empty() {
-        roster.begin(members, clock::now())?;
+        owner_of(place)?.begin(members, clock::now())?;
     }
-    roster.latest()?;
-    Ok(Setup { owner: owner_id, roster, users, creds, is_first })
+    let (_, latest) = latest_roster(&place.rosters())?;
+    if latest.owner_key != owner_key {
+        bail!(
+            "the key of the owner here is {}, but roster {} is signed by {}: `agent-otp keys recover` goes on where it \
+             was broken off",
+            owner_key.id(),
+            latest.number,
+            latest.owner_key.id()
+        );
+    }
+    Ok(Setup { owner: owner_id, users, creds, is_first })
 }
 
-/// The owner whose keys were made before; nothing is made.
+/// The owner whose keys were made before, with the private one.
 pub(crate) fn owner_of(place: &Place) -> anyhow::Result<Owner> {
+    has_keys(place)?;
+    let key = place.owner().identity().context("the owner's key cannot be used")?;
+    Ok(Owner::new(key, place.rosters()))
+}
+
+/// Fails if no keys were made here before.
+pub(crate) fn has_keys(place: &Place) -> anyhow::Result<()> {
+    is_not_lost(place)?;
     if !place.owner().exists() {
         bail!(
             "there are no keys in {}; `agent-otp serve broker` or `agent-otp up` makes them, or name another \
@@ -87,22 +112,25 @@ pub(crate) fn owner_of(place: &Place) -> anyhow::Result<Owner> {
             place.dir().display()
         );
     }
-    Ok(Owner::new(owner(&place.owner())?, place.rosters()))
+    Ok(())
 }
 
-fn owner(home: &Home) -> anyhow::Result<IdentityKey> {
-    if !home.exists() {
-        let key = agent_otp_keyring::generate()?;
-        home.create(&key, &Pin { owner_key: key.id(), roster: None })?;
+/// Fails if the owner's key was here once: another one made in its place would be a stranger's.
+fn is_not_lost(place: &Place) -> anyhow::Result<()> {
+    let has_rosters = private::list(&place.rosters(), "roster").is_ok_and(|rosters| !rosters.is_empty());
+    if has_rosters && !place.owner().exists() {
+        bail!(
+            "the owner's key is missing in {}: restore identity.key, or make another with `agent-otp keys recover`",
+            place.owner().dir().display()
+        );
     }
-    home.identity().context("the owner's key cannot be used")
+    Ok(())
 }
 
-fn identity(home: &Home, pin: &Pin) -> anyhow::Result<IdentityKey> {
-    if !home.exists() {
-        home.create(&agent_otp_keyring::generate()?, pin)?;
-    }
-    Ok(home.identity()?)
+/// The homes whose keys the user's side opens.
+pub(crate) fn of_the_user(place: &Place) -> anyhow::Result<[Home; 3]> {
+    let local = local()?;
+    Ok([place.owner(), place.member(Role::Approver, &local), place.member(Role::Capturer, &local)])
 }
 
 fn user(name: &str, path: &Path, grants: Grants) -> anyhow::Result<User> {

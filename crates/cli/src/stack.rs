@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use agent_otp_user::Unverified;
 use agent_otp_user::source::Told;
-use agent_otp_user::{Owner, Unverified};
 use tokio_util::sync::CancellationToken;
 
 use crate::host::Host;
 use crate::party::Parties;
 use crate::place::Place;
+use crate::setup;
 use crate::sources::SourcePorts;
 
 /// How the stack is to run.
@@ -41,11 +42,11 @@ impl Stack {
         say: &mut dyn FnMut(&str),
     ) -> anyhow::Result<Self> {
         let Options { nats_server, nats_port, source_ports, unverified, command } = options;
-        let (host, owner) = Host::start(place, nats_server, nats_port, command, say).await?;
+        let host = Host::start(place, nats_server, nats_port, command, say).await?;
         let parties = Parties::new(place, &host.run.nats_url, command);
         let trail = Parties::new(place, &host.run.nats_url, command);
         let mut stack = Self { host, parties, trail, told: Vec::new() };
-        match stack.start_parties(owner, &source_ports, unverified).await {
+        match stack.start_parties(place, &source_ports, unverified).await {
             Ok(()) => Ok(stack),
             Err(error) => {
                 stack.stop().await?;
@@ -56,11 +57,12 @@ impl Stack {
 
     async fn start_parties(
         &mut self,
-        owner: Owner,
+        place: &Place,
         source_ports: &SourcePorts,
         unverified: Unverified,
     ) -> anyhow::Result<()> {
         self.parties.relay().await?;
+        let owner = setup::owner_of(place)?;
         self.told = self.parties.user(owner, source_ports, unverified).await?;
         self.host.run.sources = self.told.iter().flat_map(|told| told.entries.clone()).collect();
         self.trail.audit().await?;

@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Up;
 use crate::place::Place;
 use crate::stack::{Options, Stack};
-use crate::{interrupt, print};
+use crate::{interrupt, print, setup};
 
 pub(crate) async fn run(place: &Place, up: Up) -> anyhow::Result<ExitCode> {
+    // Before signals are listened to: Ctrl-C at the prompt is the prompt's.
+    place.unlock(&setup::of_the_user(place)?)?;
     interrupt::until(async |stop| serve(place, up, &stop).await).await??;
     Ok(ExitCode::SUCCESS)
 }

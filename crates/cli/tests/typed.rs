@@ -15,6 +15,11 @@ fn help_says_what_can_be_typed() {
     insta::assert_snapshot!("help_of_decode", typed(&["decode", "--help"]));
     let audit = ["list", "events", "follow", "rebuild"].map(|verb| typed(&["audit", verb, "--help"]));
     insta::assert_snapshot!("help_of_audit", [typed(&["audit", "--help"]), audit.join("\n")].join("\n"));
+    let keys = ["show", "protect", "unprotect", "rotate", "recovery", "recovery new", "recover"];
+    let keys = keys.map(|verb| {
+        typed(&["keys"].into_iter().chain(verb.split(' ')).chain(["--help"]).collect::<Vec<_>>())
+    });
+    insta::assert_snapshot!("help_of_keys", [typed(&["keys", "--help"]), keys.join("\n")].join("\n"));
     insta::assert_snapshot!("help_of_alarms", typed(&["alarms", "--help"]));
 }
 
@@ -44,6 +49,13 @@ fn an_error_says_what_was_expected_and_what_to_type_next() {
         vec!["audit", "follow", "--from", "0"],
         vec!["audit", "follow", "--from", "7", "--since", "2h"],
         vec!["audit", "rebuild"],
+        vec!["keys", "show"],
+        vec!["keys", "protect"],
+        vec!["keys", "rotate", "shopper"],
+        vec!["keys", "rotate", "owner:me"],
+        vec!["keys", "rotate", "agent:The Shopper"],
+        vec!["keys", "recover"],
+        vec!["keys", "show", "--passphrase-file", "/nowhere/passphrase"],
         vec!["alarms"],
         vec!["up", "--nats-server", "/nowhere/nats-server"],
         vec!["serve", "user"],
@@ -61,6 +73,7 @@ fn typed(words: &[&str]) -> String {
         .args(words)
         .env("AGENT_OTP_DATA", &data)
         .env_remove("AGENT_OTP_NATS_SERVER")
+        .env_remove("AGENT_OTP_PASSPHRASE")
         .output()
         .unwrap();
     let told = [output.stdout, output.stderr].concat();

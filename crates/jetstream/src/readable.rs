@@ -3,7 +3,7 @@
 use agent_otp_domain::{Digest, Event, Filter, KeyId, Recorded, SignedStatement, Timestamp, codec, visible};
 use agent_otp_trust::{
     Cancel, Capture, Consume, Decision, Evidence, Heading, Member, PublicKey, Recipient, Request, Revocation,
-    Roster, Statement, Verdict,
+    Roster, Statement, Succession, Verdict,
 };
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Map, Value, json};
@@ -114,6 +114,9 @@ fn said(signed: &SignedStatement) -> Option<Map<String, Value>> {
     if signed.payload_type == Roster::TYPE {
         return codec::decode(&signed.payload).ok().map(|payload| object(roster(&payload)));
     }
+    if signed.payload_type == Succession::TYPE {
+        return codec::decode(&signed.payload).ok().map(|payload| object(succession(&payload)));
+    }
     let said = Said::of(signed)?;
     let mut fields = heading(said.heading());
     fields.extend(object(body(&said)));
@@ -173,6 +176,17 @@ fn roster(roster: &Roster) -> Value {
         "members": roster.members.iter().map(member).collect::<Value>(),
         "revoked": roster.revoked.iter().map(revocation).collect::<Value>(),
         "recovery": roster.recovery.as_ref().map(public_key),
+        "succession": roster.succession.iter().map(whole_statement).map(Value::from).collect::<Value>(),
+    })
+}
+
+fn succession(succession: &Succession) -> Value {
+    json!({
+        "owner": succession.owner.to_string(),
+        "previous": succession.previous.map(digest),
+        "number": succession.number,
+        "owner_key": public_key(&succession.owner_key),
+        "recovery": public_key(&succession.recovery),
     })
 }
 

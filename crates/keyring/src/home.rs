@@ -3,14 +3,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use agent_otp_trust::{IdentityKey, Seen};
+use agent_otp_trust::{IdentityKey, PublicKey, Seen};
 
-use crate::{Pin, identity, private};
+use crate::key_file::KeyFile;
+use crate::{GenerateError, Passphrase, Pin, identity, private};
 
-/// The directory of one member, with mode 0700: `identity.key` and `pin.json`, both 0600.
+/// The directory of one member, with mode 0700: `identity.key` and `pin.json`, both 0600, and during a rotation
+/// `identity.next`.
 #[derive(Debug, Clone)]
 pub struct Home {
     dir: PathBuf,
+    passphrase: Option<Passphrase>,
 }
 
 /// Why a member's home cannot be made, read or written.
@@ -40,6 +43,43 @@ pub enum KeyringError {
         /// What it should hold.
         expected: &'static str,
     },
+    /// A sealed key is not as it was written.
+    #[error("{} is damaged: restore it from a copy", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A sealed key, and no passphrase.
+    #[error("{} is sealed with a passphrase, and none was given", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A sealed key, and another passphrase. Somebody who changes the file with care looks like that too.
+    #[error("the passphrase is not the one of {}", path.display())]
+    Passphrase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A sealed key asks for more than a machine should give, or for so little that it protects nothing; or there is
+    /// not enough memory.
+    #[error(
+        "{} cannot be derived at the cost that it names (argon2id, {memory_kib} KiB, {passes} passes, {lanes} lanes)",
+        path.display()
+    )]
+    Cost {
+        /// The file.
+        path: PathBuf,
+        /// How much memory, in KiB.
+        memory_kib: u32,
+        /// How many passes over it.
+        passes: u32,
+        /// In how many lanes.
+        lanes: u32,
+    },
+    /// No key could be made or sealed.
+    #[error(transparent)]
+    Random(#[from] GenerateError),
     /// Two rosters of one number: the owner's key signed both, or one was pinned from elsewhere.
     #[error("roster {number} is another than the one that {} remembers", path.display())]
     Forked {
@@ -69,7 +109,13 @@ pub enum KeyringError {
 impl Home {
     /// The home in this directory, made or not.
     pub fn at(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self { dir: dir.into(), passphrase: None }
+    }
+
+    /// The same home, whose sealed keys this passphrase opens. New ones are sealed with it.
+    #[must_use]
+    pub fn with(self, passphrase: Option<Passphrase>) -> Self {
+        Self { passphrase, ..self }
     }
 
     /// Its directory.
@@ -81,7 +127,7 @@ impl Home {
     /// Whether a member lives here.
     #[must_use]
     pub fn exists(&self) -> bool {
-        self.key_file().exists()
+        self.key().exists()
     }
 
     /// Makes the directory if need be, and keeps a new member's key and pin in it.
@@ -94,22 +140,113 @@ impl Home {
         private::make_dir(&self.dir)?;
         let _lock = private::lock(&self.dir)?;
         if self.exists() {
-            return Err(KeyringError::Exists { path: self.key_file() });
+            return Err(KeyringError::Exists { path: self.key().path().to_owned() });
         }
         // The key comes last: where it stands, the rest is there too, whatever crashed.
         self.write_pin(pin)?;
-        private::write_new(&self.key_file(), identity::written(key).as_bytes())
+        self.key().create(key, self.passphrase.as_ref())
     }
 
     /// The member's key.
     ///
     /// # Errors
     ///
-    /// [`KeyringError::Loose`] if others can read it, [`KeyringError::Malformed`] if it is not whole.
+    /// [`KeyringError::Loose`] if others can read it, [`KeyringError::Malformed`] or [`KeyringError::Damaged`] if it is
+    /// not whole, [`KeyringError::Locked`] or [`KeyringError::Passphrase`] if the right passphrase is missing.
     pub fn identity(&self) -> Result<IdentityKey, KeyringError> {
-        let path = self.key_file();
-        identity::read(&private::read(&path)?)
-            .ok_or(KeyringError::Malformed { path, expected: "identity key of this version" })
+        self.key().open(self.passphrase.as_ref())
+    }
+
+    /// The public half of the member's key. Of a sealed one it is what the file says, which its passphrase alone proves.
+    ///
+    /// # Errors
+    ///
+    /// As [`Home::identity`], but no passphrase is needed.
+    pub fn public(&self) -> Result<PublicKey, KeyringError> {
+        self.key().public()
+    }
+
+    /// Whether the member's key is sealed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Home::public`].
+    pub fn is_sealed(&self) -> Result<bool, KeyringError> {
+        self.key().is_sealed()
+    }
+
+    /// Seals every key of the home with `passphrase`, and clears away what a crash has left; whether that changed
+    /// anything. A key that is sealed with it already stays as it is, so that whoever was interrupted does it again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Home::identity`] for what each was sealed with before, and [`KeyringError::Unwritable`].
+    pub fn protect(&self, passphrase: &Passphrase) -> Result<bool, KeyringError> {
+        self.each(|key| key.protect(self.passphrase.as_ref(), passphrase))
+    }
+
+    /// Writes every key of the home as it is, for whoever can read its files; whether that changed anything.
+    ///
+    /// # Errors
+    ///
+    /// As [`Home::protect`].
+    pub fn unprotect(&self) -> Result<bool, KeyringError> {
+        self.each(|key| key.unprotect(self.passphrase.as_ref()))
+    }
+
+    fn each(&self, change: impl Fn(&KeyFile) -> Result<bool, KeyringError>) -> Result<bool, KeyringError> {
+        let _lock = private::lock(&self.dir)?;
+        let mut is_changed = false;
+        for key in [self.key(), self.next_key()].iter().filter(|key| key.exists()) {
+            is_changed |= change(key)?;
+        }
+        private::sweep(&self.dir)?;
+        Ok(is_changed)
+    }
+
+    /// Makes the directory and the pin of a member that has yet to get its key, unless they are there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Home::create`], but that a member lives here is none.
+    pub fn prepare(&self, pin: &Pin) -> Result<(), KeyringError> {
+        private::make_dir(&self.dir)?;
+        let _lock = private::lock(&self.dir)?;
+        if self.pin_file().exists() { Ok(()) } else { self.write_pin(pin) }
+    }
+
+    /// The key that is to take the place of the member's present one: made and kept, unless there is one already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Home::create`] and [`Home::identity`].
+    pub fn next_identity(&self) -> Result<IdentityKey, KeyringError> {
+        let _lock = private::lock(&self.dir)?;
+        let next = self.next_key();
+        if !next.exists() {
+            next.create(&identity::generate()?, self.passphrase.as_ref())?;
+        }
+        next.open(self.passphrase.as_ref())
+    }
+
+    /// The public half of the key that is to come, if a rotation has begun.
+    ///
+    /// # Errors
+    ///
+    /// As [`Home::public`].
+    pub fn next_public(&self) -> Result<Option<PublicKey>, KeyringError> {
+        let next = self.next_key();
+        if next.exists() { next.public().map(Some) } else { Ok(None) }
+    }
+
+    /// Puts the key that is to come in the place of the present one, which is gone then.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError::Unwritable`] if there is none.
+    pub fn promote(&self) -> Result<(), KeyringError> {
+        let _lock = private::lock(&self.dir)?;
+        private::promote(self.next_key().path(), self.key().path())
     }
 
     /// What the member pinned, and the highest roster that it remembers.
@@ -148,8 +285,12 @@ impl Home {
         private::replace(&path, format!("{text}\n").as_bytes())
     }
 
-    fn key_file(&self) -> PathBuf {
-        self.dir.join("identity.key")
+    fn key(&self) -> KeyFile {
+        KeyFile::at(self.dir.join("identity.key"))
+    }
+
+    fn next_key(&self) -> KeyFile {
+        KeyFile::at(self.dir.join("identity.next"))
     }
 
     fn pin_file(&self) -> PathBuf {

@@ -12,7 +12,7 @@ const SEED_CHARS: usize = 43;
 /// The system's generator gave no random bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("the system's random generator does not answer")]
-pub struct GenerateError(#[source] getrandom::Error);
+pub struct GenerateError(#[from] getrandom::Error);
 
 /// Makes a new identity key; it is lost unless a [`Home`](crate::Home) keeps it.
 ///

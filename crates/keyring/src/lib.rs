@@ -2,9 +2,14 @@
 
 mod home;
 mod identity;
+mod key_file;
+mod passphrase;
 mod pin;
 pub mod private;
+pub mod recovery;
+mod sealed;
 
 pub use home::{Home, KeyringError};
 pub use identity::{GenerateError, generate};
+pub use passphrase::{Passphrase, PassphraseError};
 pub use pin::Pin;

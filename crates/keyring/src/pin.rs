@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Pin {
-    /// The fingerprint of the owner's key.
+    /// The fingerprint of the owner's first key, by which the owner is known for ever.
     pub owner_key: KeyId,
     /// The highest roster ever seen.
     pub roster: Option<Seen>,
@@ -27,14 +27,17 @@ struct Written {
 struct WrittenRoster {
     number: u64,
     digest: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    succession: Option<String>,
 }
 
 impl TryFrom<Written> for Pin {
     type Error = DigestError;
 
     fn try_from(written: Written) -> Result<Self, DigestError> {
-        let seen = |roster: WrittenRoster| {
-            roster.digest.parse().map(|digest| Seen { number: roster.number, digest })
+        let seen = |WrittenRoster { number, digest, succession }| {
+            let succession = succession.map(|digest| digest.parse()).transpose()?;
+            Ok(Seen { number, digest: digest.parse()?, succession })
         };
         Ok(Self { owner_key: written.owner_key, roster: written.roster.map(seen).transpose()? })
     }
@@ -42,7 +45,11 @@ impl TryFrom<Written> for Pin {
 
 impl From<Pin> for Written {
     fn from(pin: Pin) -> Self {
-        let roster = |seen: Seen| WrittenRoster { number: seen.number, digest: seen.digest.to_string() };
+        let roster = |Seen { number, digest, succession }| WrittenRoster {
+            number,
+            digest: digest.to_string(),
+            succession: succession.map(|digest| digest.to_string()),
+        };
         Self { owner_key: pin.owner_key, roster: pin.roster.map(roster) }
     }
 }

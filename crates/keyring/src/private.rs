@@ -13,6 +13,8 @@ use crate::KeyringError;
 const LONGEST: usize = 512 * 1_024;
 /// What most files fit into.
 const USUAL: usize = 8 * 1_024;
+/// What the names of files begin with that are being written. After a crash they stay, until [`sweep`].
+const UNFINISHED: &str = ".unfinished-";
 
 /// Makes a directory that only this user can enter; one that is there must be so already.
 ///
@@ -97,6 +99,36 @@ pub fn overwrite(path: &Path, content: &[u8]) -> Result<(), KeyringError> {
     write().map_err(unwritable(path))
 }
 
+/// The same, and writes over what the file held before: a hard disk keeps nothing of it. Flash memory, file systems that
+/// copy on write, and backups may.
+pub(crate) fn replace_wiping(path: &Path, content: &[u8]) -> Result<(), KeyringError> {
+    let mut before = File::options().write(true).open(path).map_err(unwritable(path))?;
+    let length = before.metadata().map_err(unreadable(path))?.len().min(LONGEST as u64);
+    // The new file is whole and in place before the old one loses anything.
+    replace(path, content)?;
+    io::copy(&mut io::repeat(0).take(length), &mut before)
+        .and_then(|_| before.sync_all())
+        .map_err(unwritable(path))
+}
+
+/// Deletes what a crash has left unfinished in a directory, keys perhaps; its lock must be held.
+pub(crate) fn sweep(dir: &Path) -> Result<(), KeyringError> {
+    let entries = fs::read_dir(dir).map_err(unreadable(dir))?;
+    for entry in entries {
+        let entry = entry.map_err(unreadable(dir))?;
+        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            remove(&entry.path())?;
+        }
+    }
+    sync(dir)
+}
+
+/// Puts a file in the place of another one of its directory.
+pub(crate) fn promote(from: &Path, to: &Path) -> Result<(), KeyringError> {
+    fs::rename(from, to).map_err(unwritable(to))?;
+    sync(to.parent().unwrap_or(Path::new(".")))
+}
+
 /// Deletes a file; one that is gone already is as well.
 ///
 /// # Errors
@@ -126,7 +158,7 @@ pub fn list(dir: &Path, suffix: &str) -> Result<Vec<PathBuf>, KeyringError> {
 /// The content in a nameless neighbour of the file, of mode 0600, on the disk.
 fn written(path: &Path, content: &[u8]) -> Result<(PathBuf, NamedTempFile), KeyringError> {
     let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
-    let mut file = NamedTempFile::new_in(&dir).map_err(unwritable(path))?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&dir).map_err(unwritable(path))?;
     file.write_all(content).and_then(|()| file.as_file().sync_all()).map_err(unwritable(path))?;
     Ok((dir, file))
 }

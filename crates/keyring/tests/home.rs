@@ -154,7 +154,7 @@ fn another_roster_of_the_number_that_is_remembered_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (home, ..) = inhabited(&dir);
     home.remember(seen(3)).unwrap();
-    let forked = Seen { number: 3, digest: Digest::of(&[b"another"]) };
+    let forked = Seen { digest: Digest::of(&[b"another"]), ..seen(3) };
     assert!(matches!(home.remember(forked), Err(KeyringError::Forked { number: 3, .. })));
     assert_eq!(home.pin().unwrap().roster, Some(seen(3)));
 }
@@ -208,7 +208,7 @@ fn pin() -> Pin {
 }
 
 fn seen(number: u64) -> Seen {
-    Seen { number, digest: Digest::of(&[&number.to_be_bytes()]) }
+    Seen { number, digest: Digest::of(&[&number.to_be_bytes()]), succession: None }
 }
 
 /// A home with a fresh key in it.

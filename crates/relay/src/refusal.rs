@@ -78,6 +78,7 @@ impl From<Untrusted> for Refusal {
             | Untrusted::Elsewhere { .. }
             | Untrusted::RosterUnknown { .. }
             | Untrusted::NotAMember { .. }
+            | Untrusted::NotTheOwner { .. }
             | Untrusted::Revoked { .. }
             | Untrusted::EventDiffers
             | Untrusted::History { .. } => RefusalCode::Untrusted,

@@ -4,10 +4,19 @@ use std::collections::BTreeMap;
 
 use agent_otp_domain::{CLOCK_SKEW_MAX, ClockSkew, Digest, KeyId, OwnerId, Role, SignedStatement, Timestamp};
 
+use crate::succession::{self, Line};
 use crate::{PublicKey, Roster, RosterRef, Untrusted};
 
 /// The highest roster that a party has seen: kept at rest, so that none may go backwards.
-pub type Seen = RosterRef;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Its number.
+    pub number: u64,
+    /// Its digest.
+    pub digest: Digest,
+    /// The digest of its last succession; none while the pinned key signs.
+    pub succession: Option<Digest>,
+}
 
 /// An owner's rosters, verified.
 #[derive(Debug, Clone)]
@@ -15,7 +24,7 @@ pub struct Book {
     owner: OwnerId,
     pin: KeyId,
     seen: Option<Seen>,
-    rosters: BTreeMap<u64, (Digest, Roster)>,
+    rosters: BTreeMap<u64, (Digest, Roster, Line)>,
 }
 
 /// Why a roster is refused, or cannot be relied on.
@@ -24,12 +33,12 @@ pub enum RosterError {
     /// It is not what it says.
     #[error("the roster is not believed")]
     Untrusted(#[from] Untrusted),
-    /// Another owner's key signed it.
+    /// It is another owner's.
     #[error("the roster is signed by {found}, but {pinned} is pinned")]
     OtherOwner {
         /// Who signed.
         found: KeyId,
-        /// Who should have.
+        /// Who should have, or one of its successors.
         pinned: KeyId,
     },
     /// The latest roster is older than one that was seen.
@@ -83,18 +92,23 @@ impl Book {
     ///
     /// # Errors
     ///
-    /// [`RosterError`] if the pinned key did not sign it, or it does not join the others.
+    /// [`RosterError`] if neither the pinned key nor a successor signed it, or it does not join the others.
     pub fn admit(&mut self, signed: &SignedStatement) -> Result<RosterRef, RosterError> {
-        let roster = Roster::verify(signed)?;
-        if signed.key != self.pin || roster.owner != self.owner {
+        let (roster, line) = Roster::verify_line(signed)?;
+        if roster.owner != self.owner {
             return Err(RosterError::OtherOwner { found: signed.key.clone(), pinned: self.pin.clone() });
         }
         let reference = RosterRef { number: roster.number, digest: signed.digest() };
         self.joins(&roster, reference)?;
-        if self.seen.is_none_or(|seen| seen.number < reference.number) {
-            self.seen = Some(reference);
+        if !self.is_in_line(roster.number, &line) {
+            return Err(RosterError::Forked { number: roster.number });
         }
-        self.rosters.insert(reference.number, (reference.digest, roster));
+        if self.seen.is_none_or(|seen| seen.number < reference.number) {
+            let succession = line.last().map(|(digest, _)| *digest);
+            let RosterRef { number, digest } = reference;
+            self.seen = Some(Seen { number, digest, succession });
+        }
+        self.rosters.insert(reference.number, (reference.digest, roster, line));
         Ok(reference)
     }
 
@@ -118,15 +132,32 @@ impl Book {
         let known = |number| {
             self.rosters
                 .get(&number)
-                .map(|(digest, _)| *digest)
+                .map(|(digest, ..)| *digest)
                 .or_else(|| self.seen.filter(|seen| seen.number == number).map(|seen| seen.digest))
         };
         let same = known(reference.number).is_none_or(|digest| digest == reference.digest);
         let before = reference.number.checked_sub(1).and_then(known);
         let after = reference.number.checked_add(1).and_then(|number| self.rosters.get(&number));
         let joined = before.is_none_or(|digest| roster.previous == Some(digest))
-            && after.is_none_or(|(_, next)| next.previous == Some(reference.digest));
+            && after.is_none_or(|(_, next, _)| next.previous == Some(reference.digest));
         if same && joined { Ok(()) } else { Err(RosterError::Forked { number: reference.number }) }
+    }
+
+    /// Whether the successions agree with those of the highest roster held, and with the one that was seen: a key that
+    /// was succeeded signs nothing above.
+    fn is_in_line(&self, number: u64, line: &Line) -> bool {
+        let with_seen = self.seen.filter(|seen| seen.number <= number).is_none_or(|seen| {
+            let known = line.iter().take_while(|(_, from)| *from <= seen.number).last();
+            known.map(|(digest, _)| *digest) == seen.succession
+        });
+        let with_held = self.rosters.last_key_value().is_none_or(|(highest, (.., held))| {
+            if *highest < number {
+                succession::follows(line, held, *highest)
+            } else {
+                succession::follows(held, line, number)
+            }
+        });
+        with_seen && with_held
     }
 
     /// The roster with this number and exactly this content.
@@ -134,14 +165,14 @@ impl Book {
     pub fn roster(&self, reference: &RosterRef) -> Option<&Roster> {
         self.rosters
             .get(&reference.number)
-            .filter(|(digest, _)| *digest == reference.digest)
-            .map(|(_, roster)| roster)
+            .filter(|(digest, ..)| *digest == reference.digest)
+            .map(|(_, roster, _)| roster)
     }
 
     /// The highest roster of the book.
     #[must_use]
     pub fn latest(&self) -> Option<&Roster> {
-        self.rosters.last_key_value().map(|(_, (_, roster))| roster)
+        self.rosters.last_key_value().map(|(_, (_, roster, _))| roster)
     }
 
     /// The latest roster, if it may be relied on now, and its name.
@@ -150,7 +181,7 @@ impl Book {
     ///
     /// [`RosterError::Missing`], [`RosterError::Stale`] or [`RosterError::Ahead`]: the member waits, and says for what.
     pub fn current(&self, now: Timestamp) -> Result<(RosterRef, &Roster), RosterError> {
-        let (number, (digest, roster)) = self.rosters.last_key_value().ok_or(RosterError::Missing)?;
+        let (number, (digest, roster, _)) = self.rosters.last_key_value().ok_or(RosterError::Missing)?;
         if self.seen.is_some_and(|seen| seen.number > *number) {
             return Err(RosterError::Missing);
         }
@@ -168,14 +199,14 @@ impl Book {
     pub fn key(&self, key: &KeyId) -> Option<&PublicKey> {
         // The newest first: that is where most keys are found.
         let mut rosters = self.rosters.values().rev();
-        rosters.find_map(|(_, roster)| roster.member(key)).map(|member| &member.public_key)
+        rosters.find_map(|(_, roster, _)| roster.member(key)).map(|member| &member.public_key)
     }
 
     /// Checks that the highest roster ever seen names the key in this role and does not revoke it.
     pub(crate) fn still_names(&self, key: &KeyId, role: Role) -> Result<(), Untrusted> {
         // After a restart the book may hold less than was seen: an older roster could hide a revocation.
         let number = self.seen.map_or(1, |seen| seen.number);
-        let (_, latest) = self.rosters.get(&number).ok_or(Untrusted::RosterUnknown { number })?;
+        let (_, latest, _) = self.rosters.get(&number).ok_or(Untrusted::RosterUnknown { number })?;
         if let Some(at) = latest.revoked_at(key) {
             return Err(Untrusted::Revoked { key: key.clone(), at });
         }

@@ -6,6 +6,7 @@ mod identity;
 mod payload;
 mod roster;
 mod statement;
+mod succession;
 
 pub use book::{Book, RosterError, Seen};
 pub use history::VerifiedRequest;
@@ -16,3 +17,4 @@ pub use payload::{
 };
 pub use roster::{Limits, Member, Revocation, Roster, RosterRef};
 pub use statement::{Statement, Untrusted};
+pub use succession::Succession;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use agent_otp_domain::{Digest, KeyId, MemberId, OwnerId, Role, SignedStatement, Timestamp, codec};
 use serde::{Deserialize, Serialize};
 
+use crate::succession::{self, Line};
 use crate::{IdentityKey, PublicKey, Untrusted};
 
 /// One number of an owner's roster.
@@ -18,7 +19,7 @@ pub struct Roster {
     pub number: u64,
     /// The digest of the roster before; none for the first.
     pub previous: Option<Digest>,
-    /// The key that signs it; everyone has pinned its fingerprint.
+    /// The key that signs it: the one whose fingerprint everyone has pinned, or the last of the successions.
     pub owner_key: PublicKey,
     /// When it was signed, in milliseconds since 1970.
     pub made_at: Timestamp,
@@ -28,8 +29,11 @@ pub struct Roster {
     pub members: Vec<Member>,
     /// Which keys are not to be believed any more.
     pub revoked: Vec<Revocation>,
-    /// A key kept offline that may name another owner key.
+    /// A key kept offline that may name another owner key; the last succession names it.
     pub recovery: Option<PublicKey>,
+    /// The signed [`Succession`](crate::Succession)s that lead from the pinned key to these two.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub succession: Vec<SignedStatement>,
 }
 
 /// Somebody who belongs to an owner.
@@ -111,6 +115,7 @@ impl Roster {
             members,
             revoked: Vec::new(),
             recovery: None,
+            succession: Vec::new(),
         }
     }
 
@@ -126,13 +131,36 @@ impl Roster {
         }
     }
 
-    /// Reads a roster and checks that its own owner key signed it and that its parts fit together.
-    /// Whether that owner key is the right one is for [`crate::Book`], which has it pinned.
+    /// This roster with another key for a member, whose present key is revoked from `now` on; none if it names no such
+    /// member.
+    #[must_use]
+    pub fn rotated(
+        mut self,
+        role: Role,
+        name: &MemberId,
+        public_key: PublicKey,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let member = self.members.iter_mut().find(|member| member.role == role && member.name == *name)?;
+        let limits = member.limits.clone();
+        let before =
+            std::mem::replace(member, Member { limits, ..Member::new(role, name.clone(), public_key) });
+        self.revoked.push(Revocation { key: before.key, at: now });
+        Some(self)
+    }
+
+    /// Reads a roster and checks that a key that stands for its owner signed it and that its parts fit together.
+    /// Whether that owner is the right one is for [`crate::Book`], which has it pinned.
     ///
     /// # Errors
     ///
     /// [`Untrusted`] says what is wrong.
     pub fn verify(signed: &SignedStatement) -> Result<Self, Untrusted> {
+        Self::verify_line(signed).map(|(roster, _)| roster)
+    }
+
+    /// The same, and the successions that lead to its owner key.
+    pub(crate) fn verify_line(signed: &SignedStatement) -> Result<(Self, Line), Untrusted> {
         if signed.payload_type != Self::TYPE {
             return Err(Untrusted::WrongType { found: signed.payload_type.clone(), expected: Self::TYPE });
         }
@@ -145,7 +173,8 @@ impl Roster {
             return Err(Untrusted::NotCanonical);
         }
         roster.check()?;
-        Ok(roster)
+        let line = succession::line(&roster)?;
+        Ok((roster, line))
     }
 
     fn check(&self) -> Result<(), Untrusted> {

@@ -1,7 +1,7 @@
 //! How a statement is verified: signature over the stored bytes first, then everything that it says.
 
 use agent_otp_domain::codec::{self, DecodeError};
-use agent_otp_domain::{EventType, FilterError, KeyId, Role, SignedStatement, Timestamp};
+use agent_otp_domain::{EventType, FilterError, KeyId, OwnerId, Role, SignedStatement, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -63,6 +63,14 @@ pub enum Untrusted {
         role: Role,
         /// In which roster.
         number: u64,
+    },
+    /// No succession leads from the owner's first key to the one that signed.
+    #[error("the key {key} does not stand for the owner {owner}")]
+    NotTheOwner {
+        /// Which key.
+        key: KeyId,
+        /// For whom it should stand.
+        owner: OwnerId,
     },
     /// The key was revoked.
     #[error("the key {key} was revoked at {at}")]

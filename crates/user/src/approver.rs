@@ -147,8 +147,13 @@ impl Approver {
         if let Some(recent) = self.member.verifier.recent(clock::now()) {
             return Ok(recent);
         }
-        let current = self.member.verifier.current(clock::now()).await?;
-        self.home.remember(current.0)?;
+        let current = self.member.verifier.current(clock::now()).await.map_err(|error| match error {
+            VerifyError::Call(error) => ApproverError::Call(error),
+            error @ (VerifyError::Roster(_) | VerifyError::Untrusted(_)) => ApproverError::Verify(error),
+        })?;
+        if let Some(seen) = self.member.verifier.seen() {
+            self.home.remember(seen)?;
+        }
         Ok(current)
     }
 }

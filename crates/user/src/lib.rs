@@ -23,7 +23,7 @@ pub use intake::{Intake, Refused, Unverified};
 pub use message::Message;
 pub use notices::{Notice, Notices};
 pub use obstacle::Obstacle;
-pub use owner::{Owner, OwnerError};
+pub use owner::{Owner, OwnerError, latest_roster};
 pub use paste::{Awaited, Found, Paste, PasteError, Unfit};
 pub use sealer::CaptureError;
 pub use spent::{Offer, Record, SpendError, Spent};

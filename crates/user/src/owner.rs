@@ -1,6 +1,6 @@
 //! The owner: signs the roster, and renews it so that it is never older than its validity.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_otp_domain::{SignedStatement, Timestamp, codec};
@@ -47,6 +47,9 @@ pub enum OwnerError {
         /// Where it should be.
         path: PathBuf,
     },
+    /// The key on this machine is not the one that may sign it, or it would not be believed for another reason.
+    #[error("the next roster cannot be signed with the key on this machine")]
+    Unsignable(#[source] Untrusted),
     /// The relay refused, or does not answer.
     #[error("the relay does not take the roster")]
     Call(#[from] CallError),
@@ -75,8 +78,7 @@ impl Owner {
     ///
     /// [`OwnerError::Missing`] or [`OwnerError::Damaged`].
     pub fn latest(&self) -> Result<(SignedStatement, Roster), OwnerError> {
-        let path = private::list(&self.dir, SUFFIX)?.pop();
-        self.read(path.ok_or_else(|| OwnerError::Missing { path: self.dir.clone() })?)
+        latest_roster(&self.dir)
     }
 
     /// Renews the roster now and every six hours, until `stop` is cancelled.
@@ -120,11 +122,34 @@ impl Owner {
         }
     }
 
-    /// Signs the next number of the roster: the same members, valid for another day.
-    fn renew(&self) -> Result<Timestamp, OwnerError> {
+    /// The roster that follows the latest, unsigned: the same members, valid for another day.
+    ///
+    /// # Errors
+    ///
+    /// As [`Owner::latest`].
+    pub fn next_roster(&self, now: Timestamp) -> Result<Roster, OwnerError> {
         let (signed, latest) = self.latest()?;
+        Ok(latest.renewed(signed.digest(), now))
+    }
+
+    /// Signs a roster and keeps it; whoever runs the user's side hands it to the relay.
+    ///
+    /// # Errors
+    ///
+    /// [`OwnerError::Unsignable`] if nobody would believe it, [`OwnerError::Keyring`] if it cannot be written, or one
+    /// of its number is there.
+    pub fn keep(&self, roster: &Roster) -> Result<RosterRef, OwnerError> {
+        let signed = self.key.sign_roster(roster);
+        Roster::verify(&signed).map_err(OwnerError::Unsignable)?;
+        // The number is padded, so that the files sort as the rosters do.
+        let path = self.dir.join(format!("{:010}.{SUFFIX}", roster.number));
+        private::write_new(&path, &codec::encode(&signed))?;
+        Ok(RosterRef { number: roster.number, digest: signed.digest() })
+    }
+
+    fn renew(&self) -> Result<Timestamp, OwnerError> {
         let now = clock::now();
-        let reference = self.keep(&latest.renewed(signed.digest(), now))?;
+        let reference = self.keep(&self.next_roster(now)?)?;
         info!(number = reference.number, "roster renewed");
         Ok(now)
     }
@@ -137,28 +162,30 @@ impl Owner {
             Err(error) => return Err(error.into()),
         };
         for path in private::list(&self.dir, SUFFIX)? {
-            let (statement, roster) = self.read(path)?;
+            let (statement, roster) = read(path)?;
             if roster.number > known {
                 bus.call(&Ask::Enrol { statement }).await?;
             }
         }
         Ok(())
     }
+}
 
-    fn keep(&self, roster: &Roster) -> Result<RosterRef, OwnerError> {
-        let signed = self.key.sign_roster(roster);
-        // The number is padded, so that the files sort as the rosters do.
-        let path = self.dir.join(format!("{:010}.{SUFFIX}", roster.number));
-        private::write_new(&path, &codec::encode(&signed))?;
-        Ok(RosterRef { number: roster.number, digest: signed.digest() })
-    }
+/// The latest roster that is kept in a directory, for whoever has no key.
+///
+/// # Errors
+///
+/// [`OwnerError::Missing`] or [`OwnerError::Damaged`].
+pub fn latest_roster(dir: &Path) -> Result<(SignedStatement, Roster), OwnerError> {
+    let path = private::list(dir, SUFFIX)?.pop();
+    read(path.ok_or_else(|| OwnerError::Missing { path: dir.to_owned() })?)
+}
 
-    fn read(&self, path: PathBuf) -> Result<(SignedStatement, Roster), OwnerError> {
-        let bytes = private::read(&path)?;
-        let verified = codec::decode::<SignedStatement>(&bytes).map_err(Untrusted::from).and_then(|signed| {
-            let roster = Roster::verify(&signed)?;
-            if signed.key == self.key.id() { Ok((signed, roster)) } else { Err(Untrusted::Signature) }
-        });
-        verified.map_err(|source| OwnerError::Damaged { path, source })
-    }
+fn read(path: PathBuf) -> Result<(SignedStatement, Roster), OwnerError> {
+    let bytes = private::read(&path)?;
+    let verified = codec::decode::<SignedStatement>(&bytes).map_err(Untrusted::from).and_then(|signed| {
+        let roster = Roster::verify(&signed)?;
+        Ok((signed, roster))
+    });
+    verified.map_err(|source| OwnerError::Damaged { path, source })
 }

@@ -19,6 +19,7 @@ mod decode;
 mod email;
 mod ends;
 mod input;
+mod keys;
 mod late;
 mod layout;
 mod paste;

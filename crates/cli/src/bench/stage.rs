@@ -36,7 +36,8 @@ pub(super) struct Ground {
 impl Ground {
     pub(super) async fn start(nats_server: &Path, dir: &Path) -> anyhow::Result<Self> {
         let place = Place::at(Some(dir.to_owned()))?;
-        let Setup { owner, roster, users, .. } = setup::run(&place)?;
+        let Setup { owner, users, .. } = setup::run(&place)?;
+        let roster = setup::owner_of(&place)?;
         let broker = Broker::start(nats_server, Config { dir: place.nats(), port: None, users }).await?;
         let ground = Self { broker, owner, place, roster: Arc::new(roster) };
         provision(&ground.operator("provision").await?, Settings::default()).await?;

@@ -282,7 +282,7 @@ fn another_key_of_the_same_agent_neither_consumes_nor_cancels_what_the_first_ask
         roster.members.retain(|member| member.role != Role::Agent);
         roster.members.push(member(Role::Agent, "shopper", STRANGER));
     });
-    let roster = family.book.seen().unwrap();
+    let (roster, _) = family.book.current(at(0)).unwrap();
     let heading = Heading { roster, ..family.heading(STRANGER) };
     let consume = Consume { heading: heading.clone(), ..family.consume(said.capture.digest()) };
     let event = Event::Consumed { statement: key(STRANGER).sign(&consume), claim: consume.claim };

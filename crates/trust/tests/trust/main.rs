@@ -7,4 +7,5 @@ mod encoding;
 mod family;
 mod history;
 mod statement;
+mod succession;
 mod vector;

@@ -1,0 +1,123 @@
+//! `agent-otp keys`: what keys there are, how they rest, and what takes their place.
+
+mod protect;
+mod recovery;
+mod rotate;
+
+use std::fmt;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use agent_otp_domain::{IdError, KeyId, MemberId, Role};
+use agent_otp_keyring::Home;
+use serde::Serialize;
+
+use crate::args::{Keys, Recovery};
+use crate::place::Place;
+use crate::print;
+
+/// A member as `keys show` calls it: `agent:shopper`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) role: Role,
+    pub(crate) name: MemberId,
+}
+
+/// A text names no member.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NameError {
+    #[error("a member is called by role and name, as `agent:shopper`; `agent-otp keys show` lists them")]
+    Shape,
+    #[error(
+        "only agents, approvers, capturers and auditors are members; for the owner see `agent-otp keys recover`"
+    )]
+    Role,
+    #[error(transparent)]
+    Name(#[from] IdError),
+}
+
+/// The roles of members, in the order in which they are listed.
+const ROLES: [Role; 4] = [Role::Agent, Role::Approver, Role::Capturer, Role::Auditor];
+
+impl FromStr for Named {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let (role, name) = text.split_once(':').ok_or(NameError::Shape)?;
+        let role: Role = role.parse().map_err(|_| NameError::Shape)?;
+        if !ROLES.contains(&role) {
+            return Err(NameError::Role);
+        }
+        Ok(Self { role, name: name.parse()? })
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.role, self.name)
+    }
+}
+
+pub(crate) fn run(place: &Place, verb: Keys) -> anyhow::Result<ExitCode> {
+    match verb {
+        Keys::Show { json } => show(place, json)?,
+        Keys::Protect { change: None } => protect::protect(place)?,
+        Keys::Protect { change: Some(to) } => protect::change(place, to.as_deref())?,
+        Keys::Unprotect => protect::unprotect(place)?,
+        Keys::Rotate { member } => rotate::run(place, &member)?,
+        Keys::Recovery { verb: Recovery::New { to, recovery_file } } => {
+            recovery::new(place, to.as_deref(), recovery_file.as_deref())?;
+        }
+        Keys::Recover { recovery_file } => recovery::recover(place, recovery_file.as_deref())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The homes of a data directory that hold keys, each as it is called.
+fn homes(place: &Place) -> Vec<(String, Home)> {
+    let owner = std::iter::once(("owner".to_owned(), place.owner()));
+    let members = ROLES.iter().flat_map(|role| {
+        let named = |name: MemberId| {
+            let home = place.member(*role, &name);
+            (Named { role: *role, name }.to_string(), home)
+        };
+        place.names(*role).into_iter().map(named).collect::<Vec<_>>()
+    });
+    owner.chain(members).filter(|(_, home)| home.exists()).collect()
+}
+
+/// What `keys show` says of one key.
+#[derive(Serialize)]
+struct Shown {
+    member: String,
+    key: KeyId,
+    sealed: bool,
+    /// The key that is to come, if a rotation was begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<KeyId>,
+}
+
+fn show(place: &Place, as_json: bool) -> anyhow::Result<()> {
+    crate::setup::has_keys(place)?;
+    let shown = homes(place).into_iter().map(|(member, home)| {
+        let next = home.next_public()?.map(|next| next.id());
+        Ok(Shown { member, key: home.public()?.id(), sealed: home.is_sealed()?, next })
+    });
+    let shown: Vec<Shown> = shown.collect::<anyhow::Result<_>>()?;
+    let (_, roster) = agent_otp_user::latest_roster(&place.rosters())?;
+    let recovery = roster.recovery.map(|key| key.id());
+    if as_json {
+        print::out(&print::json(&serde_json::json!({ "keys": shown, "recovery": recovery }))?);
+        return Ok(());
+    }
+    for Shown { member, key, sealed, next } in shown {
+        let rests = if sealed { "sealed" } else { "not sealed" };
+        let next = next.map(|next| format!("  (to be {next}: a rotation was broken off; begin it again)"));
+        print::out(&format!("{member:<18}  {key}  {rests}{}", next.unwrap_or_default()));
+    }
+    match recovery {
+        Some(key) => print::out(&format!("{:<18}  {key}  offline", "recovery")),
+        None => print::out("There is no recovery key; `agent-otp keys recovery new` makes one."),
+    }
+    Ok(())
+}
