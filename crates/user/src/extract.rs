@@ -11,6 +11,7 @@ mod mask;
 mod normalise;
 mod phrases;
 mod place;
+mod purpose;
 mod score;
 mod text;
 
@@ -22,6 +23,7 @@ use score::{Context, Score};
 pub(crate) use alone::alone;
 pub use link::link;
 pub(crate) use link::link_alone;
+pub use purpose::purpose;
 pub use text::{Link, Text};
 
 /// What was found in a message.
@@ -105,7 +107,11 @@ fn weigh(context: &Context<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, S
             Some((known, best)) => {
                 let in_subject = known.start < context.subject && candidate.start >= context.subject;
                 let points = best.points.max(score.points) + if in_subject { 2.5 } else { 0.0 };
-                *best = Score { points, anchored: best.anchored || score.anchored };
+                *best = Score {
+                    points,
+                    anchored: best.anchored || score.anchored,
+                    several: best.several || score.several,
+                };
             }
             None => weighed.push((candidate, score)),
         }
@@ -123,7 +129,8 @@ fn choose(weighed: &[(Candidate, Score)], shape: Option<&CodeShape>) -> Extracti
         let margin = |other: &Score| {
             if score.anchored && other.anchored { score::MARGIN_ANCHORED } else { score::MARGIN }
         };
-        if next.is_some_and(|(_, other)| score.points - other.points < margin(other)) {
+        let listed = |other: &Score| score.several && other.several && other.points >= score::SHAPED;
+        if next.is_some_and(|(_, other)| score.points - other.points < margin(other) || listed(other)) {
             return Extraction::Ambiguous;
         }
         let certain = score.anchored && score.points >= score::CERTAIN;

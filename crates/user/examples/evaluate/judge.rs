@@ -45,24 +45,20 @@ struct Read {
 
 /// Judges the code that leaves, and the link where the label speaks of one.
 pub(crate) fn judge(case: &Case) -> Vec<Verdict> {
-    let read = match read(&case.body) {
-        Ok(read) => read,
-        Err(_) => return vec![verdict(case, case.label.expected.clone(), Found::Nothing("cannot be read"))],
+    let Ok(read) = read(&case.body) else {
+        return vec![verdict(case, case.label.expected.clone(), Found::Nothing("cannot be read"))];
     };
     let mut verdicts = vec![of_code(case, &read)];
-    if let (Some(expected), Some(domain)) = (&case.label.link, domain(&case.label, &read))
-        && (expected.is_some() || case.label.tag == "link")
-    {
-        verdicts.push(verdict(case, expected.clone(), shown(extract::link(&read.text, &domain))));
+    let asks_for_link = case.label.link.is_some() || case.label.tag == "link";
+    if let (true, Some(domain)) = (asks_for_link, domain(&case.label, &read)) {
+        verdicts.push(verdict(case, case.label.link.clone(), shown(extract::link(&read.text, &domain))));
     }
     verdicts
 }
 
 fn read(body: &Body) -> Result<Read, mail::MailError> {
     match body {
-        Body::Text { subject, text } => {
-            Ok(Read { text: Text::with_subject(subject, text), from: None })
-        }
+        Body::Text { subject, text } => Ok(Read { text: Text::with_subject(subject, text), from: None }),
         Body::Mail(raw) => mail::read(raw).map(|mail| Read { text: mail.text, from: Some(mail.from) }),
     }
 }
@@ -73,7 +69,9 @@ fn of_code(case: &Case, read: &Read) -> Verdict {
     let is_from_service = label.filter_service.as_deref().is_none_or(|service| read.is_from(service));
     // Who sent the mail is judged by its `From` alone: where that is the service's, `auth` has the last word.
     match (&label.auth, label.release_for_filter) {
-        (Some(_), _) if is_from_service => Verdict { outcome: Outcome::Unjudged, ..verdict(case, None, found) },
+        (Some(_), _) if is_from_service => {
+            Verdict { outcome: Outcome::Unjudged, ..verdict(case, None, found) }
+        }
         (Some(_), _) => verdict(case, label.expected.clone(), Found::Nothing("another sender")),
         (None, Some(false)) if is_from_service && matches!(found, Found::Code(_)) => {
             Verdict { outcome: Outcome::False, ..verdict(case, None, found) }

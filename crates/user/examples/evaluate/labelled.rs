@@ -33,9 +33,8 @@ pub(crate) struct Label {
     pub(crate) lang: String,
     #[serde(default, deserialize_with = "or_default")]
     pub(crate) tag: String,
-    /// The outer `None`: the row says nothing of a link.
-    #[serde(default, deserialize_with = "present")]
-    pub(crate) link: Option<Option<String>>,
+    #[serde(default)]
+    pub(crate) link: Option<String>,
     #[serde(default)]
     pub(crate) filter_service: Option<String>,
     #[serde(default)]
@@ -129,8 +128,4 @@ fn of_mail(
 /// A `null` is as good as an absent field.
 fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     Option::deserialize(from).map(Option::unwrap_or_default)
-}
-
-fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(from).map(Some)
 }

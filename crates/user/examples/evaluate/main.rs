@@ -28,7 +28,7 @@ FILE is either a JSON Lines file of messages, one object a line:
   also_accept  other answers that are right too
   lang, tag    shown with a miss
   link, filter_service
-               the link that a request for `filter_service` gets, or null where it gets none
+               the link that a request for `filter_service` gets; with the tag `link`, null where it gets none
 
 or a folder of `.eml` files with an `expected.jsonl`, whose rows have `file` for `id` and `text`, and besides
 

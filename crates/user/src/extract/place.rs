@@ -96,7 +96,7 @@ fn abbreviates(head: &str) -> bool {
 }
 
 /// Where the clause that goes on in `after` ends.
-fn clause_end(after: &str) -> usize {
+pub(super) fn clause_end(after: &str) -> usize {
     let mut chars = after.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         let stops = match c {
