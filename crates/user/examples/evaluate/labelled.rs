@@ -50,8 +50,8 @@ pub(crate) enum LabelledError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} is a folder without `expected.jsonl`: label its mails there, or name a JSON Lines file", path.display())]
     Unlabelled { path: PathBuf },
-    #[error("{}, line {line}: {source}; see --help for the fields of a row", path.display())]
-    Row { path: PathBuf, line: usize, source: serde_json::Error },
+    #[error("{}, line {line}, column {column}: {reason}; see --help for the fields of a row", path.display())]
+    Row { path: PathBuf, line: usize, column: usize, reason: String },
     #[error("{} has no rows", path.display())]
     Empty { path: PathBuf },
 }
@@ -68,7 +68,13 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Case>, LabelledError> {
     let mut cases = Vec::new();
     for (index, row) in rows.lines().enumerate().filter(|(_, row)| !row.trim().is_empty()) {
         let line = index + 1;
-        let malformed = |source| LabelledError::Row { path: labels.clone(), line, source };
+        let malformed = |error: serde_json::Error| LabelledError::Row {
+            path: labels.clone(),
+            line,
+            column: error.column(),
+            // Each row is parsed by itself, so that the line that the parser names is always the first.
+            reason: error.to_string().split(" at line ").next().unwrap_or_default().to_owned(),
+        };
         cases.push(match folder {
             Some(folder) => of_mail(folder, row, malformed)?,
             None => of_text(row, line).map_err(malformed)?,

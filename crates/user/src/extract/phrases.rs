@@ -95,8 +95,13 @@ impl Places {
 
     /// Whether one lies within `start..end`.
     pub(super) fn within(&self, start: usize, end: usize) -> bool {
+        self.first_within(start, end).is_some()
+    }
+
+    /// The first one within `start..end`.
+    pub(super) fn first_within(&self, start: usize, end: usize) -> Option<(usize, usize)> {
         let from = self.0.partition_point(|place| place.0 < start);
-        self.0.get(from).is_some_and(|place| place.1 <= end)
+        self.0.get(from).copied().filter(|place| place.1 <= end)
     }
 
     /// The last one within `start..end`.

@@ -90,9 +90,14 @@ fn clause_start(before: &str) -> usize {
     start
 }
 
+/// Words that end in a full stop within a sentence.
+const ABBREVIATIONS: &str =
+    "no nr n ref tel num ihr rs acct dn dd ul str godz poz vol approx ca bzw tlf cis tc br";
+
 fn abbreviates(head: &str) -> bool {
     let word = head.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    matches!(word.to_lowercase().as_str(), "no" | "nr" | "n" | "ref" | "tel" | "num" | "ihr" | "rs" | "acct")
+    let word = word.to_lowercase();
+    ABBREVIATIONS.split(' ').any(|known| known == word)
 }
 
 /// Where the clause that goes on in `after` ends.

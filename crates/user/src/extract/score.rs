@@ -72,6 +72,8 @@ impl Context<'_> {
         points += match named {
             Named::Anchored => 3.5,
             Named::Adjacent => 3.0,
+            // `Sign-in: 482913`, where the code is called so elsewhere.
+            Named::Near if !word && self.is_for(&place) && self.phrases.of(Meaning::Word).any() => 2.5,
             Named::Near => 1.5,
             Named::Not => 0.0,
         };
@@ -96,6 +98,11 @@ impl Context<'_> {
     /// Whether `rest`, the end of what stands after the candidate, begins with a phrase of this meaning.
     fn follows(&self, meaning: Meaning, rest: &str, place: &Place<'_>, candidate: &Candidate) -> bool {
         self.phrases.of(meaning).begins_at(candidate.end + place.after.len() - rest.len())
+    }
+
+    /// Whether a clause says what only a one-time code is for.
+    fn is_for(&self, place: &Place<'_>) -> bool {
+        PURPOSES.iter().any(|meaning| self.phrases.of(*meaning).within(place.start, place.end))
     }
 
     /// Whether the message speaks of one-time codes, or of what only they are for, at all; `place` is the clause of a
@@ -136,13 +143,15 @@ impl Context<'_> {
         }
     }
 
-    /// Whether the reader is told to enter it.
+    /// Whether the reader is told to enter it: `enter 482913`, `482913を入力`.
     fn told_to_enter(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
-        self.phrases
-            .of(Meaning::Enter)
-            .last_within(place.start, candidate.start)
-            .and_then(|(_, end)| self.text.get(end..candidate.start))
-            .is_some_and(|gap| gap.len() <= OTHER_REACH && !gap.contains(|c: char| c.is_ascii_digit()))
+        let enter = self.phrases.of(Meaning::Enter);
+        let before = enter.last_within(place.start, candidate.start).map(|(_, end)| (end, candidate.start));
+        let after = enter.first_within(candidate.end, place.end).map(|(start, _)| (candidate.end, start));
+        before.into_iter().chain(after).any(|(from, to)| {
+            let gap = self.text.get(from..to).unwrap_or_default();
+            gap.len() <= OTHER_REACH && !gap.contains(|c: char| c.is_ascii_digit())
+        })
     }
 
     /// What speaks against the candidate, in points.
@@ -158,7 +167,7 @@ impl Context<'_> {
             Form::Mixed | Form::Capitals => phrases.of(Meaning::Promo).any(),
         };
         points += if advertises { 5.0 } else { 0.0 };
-        points += if candidate.form == Form::Mixed && is_slogan(&candidate.value) { 3.0 } else { 0.0 };
+        points += if candidate.form == Form::Mixed && is_slogan(&candidate.value) { 4.0 } else { 0.0 };
         points += if phrases.of(Meaning::Spent).within(candidate.end, place.end) { 8.0 } else { 0.0 };
         points += if phrases.of(Meaning::Lure).any() { 8.0 } else { 0.0 };
         points += if phrases.of(Meaning::Backup).within(place.start, candidate.start) { 20.0 } else { 0.0 };
@@ -193,6 +202,10 @@ impl Context<'_> {
             return false;
         }
         // Below `enter this code to add the card to your account:` the number is the code's.
+        // In `to change your account enter 482913` too.
+        if self.phrases.of(Meaning::Enter).within(end, candidate.start) {
+            return false;
+        }
         let told = |meaning| self.phrases.of(meaning).within(place.start, start);
         if place.alone && told(Meaning::Enter) && self.last_word(place.start, start).is_some() {
             return false;
