@@ -17,6 +17,8 @@ pub(super) struct Place<'a> {
     pub(super) after: &'a str,
     /// Whether nothing else is on its line.
     pub(super) alone: bool,
+    /// Whether nothing else is in its sentence.
+    pub(super) alone_in_clause: bool,
     /// Whether it is part of a name in brackets, as in `【Rail 12306】`.
     pub(super) in_tag: bool,
 }
@@ -37,7 +39,9 @@ impl<'a> Place<'a> {
             && before.rfind('\n').is_none_or(|line| from + line < clause_start);
         let alone = begins_line && !line_after.contains(char::is_alphanumeric);
         let start = if begins_line { from + previous_line(before) } else { clause_start };
-        Self { start, end, before: head, after, alone, in_tag: in_tag(head, line_after) }
+        let tail = text.get(candidate.end..end).unwrap_or_default();
+        let alone_in_clause = !head.contains(char::is_alphanumeric) && !tail.contains(char::is_alphanumeric);
+        Self { start, end, before: head, after, alone, alone_in_clause, in_tag: in_tag(head, line_after) }
     }
 }
 

@@ -26,6 +26,10 @@ pub(super) struct Score {
     pub(super) anchored: bool,
     /// Whether the text announces several codes: `codes: …`.
     pub(super) several: bool,
+    /// Whether nothing speaks against it.
+    pub(super) unopposed: bool,
+    /// Where its clause begins.
+    pub(super) clause: usize,
 }
 
 /// A text with all that is known about it.
@@ -78,14 +82,20 @@ impl Context<'_> {
             Named::Not => 0.0,
         };
         points += if is_your { 2.5 } else { 0.0 };
-        points += if place.alone { 3.0 } else { 0.0 };
+        points += match (place.alone, place.alone_in_clause, candidate.start == 0) {
+            (true, _, _) => 3.0,
+            (false, true, _) => 2.0,
+            (false, false, true) => 1.5,
+            (false, false, false) => 0.0,
+        };
         points += if entered { 2.5 } else { 0.0 };
-        points -= self.objections(&place, candidate, named, is_your);
+        let objections = self.objections(&place, candidate, named, is_your);
+        points -= objections;
         if candidate.form == Form::Capitals && !self.allows_capitals(&place, candidate, named, anchored) {
             points = 0.0;
         }
         let several = self.phrases.of(Meaning::Plural).within(place.start, candidate.start);
-        Score { points, anchored, several }
+        Score { points, anchored, several, unopposed: objections <= 0.0, clause: place.start }
     }
 
     /// Whether a clause names a one-time code, or a code and what it is for.
@@ -166,7 +176,7 @@ impl Context<'_> {
             // A voucher is a word with a number: the whole message says whether it is one.
             Form::Mixed | Form::Capitals => phrases.of(Meaning::Promo).any(),
         };
-        points += if advertises { 5.0 } else { 0.0 };
+        points += if advertises { 7.0 } else { 0.0 };
         points += if candidate.form == Form::Mixed && is_slogan(&candidate.value) { 4.0 } else { 0.0 };
         points += if phrases.of(Meaning::Spent).within(candidate.end, place.end) { 8.0 } else { 0.0 };
         points += if phrases.of(Meaning::Lure).any() { 8.0 } else { 0.0 };
@@ -244,9 +254,9 @@ impl Context<'_> {
 }
 
 /// What only a one-time code is for.
-const PURPOSES: [Meaning; 4] = [Meaning::Purpose, Meaning::Login, Meaning::SignUp, Meaning::Reset];
+const PURPOSES: [Meaning; 3] = [Meaning::Purpose, Meaning::Login, Meaning::Reset];
 /// What a one-time code is for, and other messages speak of as well.
-const ACTIONS: [Meaning; 3] = [Meaning::Payment, Meaning::Change, Meaning::Pairing];
+const ACTIONS: [Meaning; 4] = [Meaning::SignUp, Meaning::Payment, Meaning::Change, Meaning::Pairing];
 
 /// What the form alone says.
 fn prior(candidate: &Candidate, anchored: bool) -> f32 {
