@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::mask::{Masks, overlaps};
+use super::mask::{Masks, covers, overlaps};
 
 /// How many pieces are looked at; a text with more is no message about one code.
 const CANDIDATES_MAX: usize = 500;
@@ -140,7 +140,12 @@ fn candidate(value: String, start: usize, end: usize, masks: &Masks) -> Candidat
     } else {
         Form::Capitals
     };
-    Candidate { value: Zeroizing::new(value), start, end, form, soft: overlaps(&masks.soft, start, end) }
+    // In `JX4-9PT` there are no nine points: letters are in an amount only if they are so to the last.
+    let soft = match form {
+        Form::Digits => overlaps(&masks.soft, start, end),
+        Form::Mixed | Form::Capitals => covers(&masks.soft, start, end),
+    };
+    Candidate { value: Zeroizing::new(value), start, end, form, soft }
 }
 
 fn looks_like_code(value: &str) -> bool {

@@ -19,10 +19,21 @@ impl Masks {
     }
 }
 
+/// Whether a normalised text names an amount of money.
+pub(super) fn has_price(text: &str) -> bool {
+    PRICES.iter().any(|regex| regex.is_match(text))
+}
+
 /// Whether one of the sorted `ranges` overlaps `start..end`.
 pub(super) fn overlaps(ranges: &[(usize, usize)], start: usize, end: usize) -> bool {
     let next = ranges.partition_point(|range| range.1 <= start);
     ranges.get(next).is_some_and(|range| range.0 < end)
+}
+
+/// Whether one of the sorted `ranges` holds all of `start..end`.
+pub(super) fn covers(ranges: &[(usize, usize)], start: usize, end: usize) -> bool {
+    let next = ranges.partition_point(|range| range.1 < end);
+    ranges.get(next).is_some_and(|range| range.0 <= start)
 }
 
 /// All matches of all patterns, sorted and joined where they overlap.
@@ -42,6 +53,13 @@ fn ranges(patterns: &[Regex], text: &str) -> Vec<(usize, usize)> {
     }
     joined
 }
+
+/// An amount of money, its currency first.
+const PRICE_BEFORE: &str = r"(?i)(?:[$€£¥₹₽₩₺₴฿₫₪]|\b(?:eur|usd|gbp|inr|rs|r\$|nt\$|chf|jpy|cny|rmb|aed|egp|sar|pln|sek|nok|dkk|czk|huf|try|rub|uah|vnd|idr|rp|thb|myr|rm|php|brl|mxn|ngn|kes|ksh|fcfa|xof|gel|amd|azn|kzt|byn|bgn|ron|ils|mad|twd|s/|zar|cad|aud|nzd|sgd|hkd|btc)\b\.?)\s?\d[\d.,' ]*\d";
+/// An amount of money, its currency last.
+const PRICE_AFTER: &str = r#"(?i)\b\d[\d.,]*\s?(?:[$€£¥₹₽₩₺₴฿₫₪]|(?:eur|euros?|usd|gbp|inr|chf|pln|zl|kr|kc|czk|tl|pyb|rub|uah|грн|byn|kzt|gel|amd|azn|bgn|ron|lei|huf|ft|sek|nok|dkk|vnd|idr|thb|myr|sgd|php|ngn|kes|ksh|zar|fcfa|xof|mad|egp|sar|aed|ils|brl|mxn|aud|nzd|cad|hkd|twd)\b|[元円원万]|บาท|บ\.|टका|টাকা|ریال|تومان|ریالا|جنیه|درهم|ש"ח|рублей|руб\b|so'm)"#;
+
+static PRICES: LazyLock<Vec<Regex>> = LazyLock::new(|| compile(&[PRICE_BEFORE, PRICE_AFTER]));
 
 static HARD: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     compile(&[
@@ -88,8 +106,9 @@ static SOFT: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"\b0[1-9]\d{8,9}\b|\b1[389]00\d{6}\b|\b1[3-9]\d{9}\b",
         r"(?i)\b(?:text|txt|sms|send|reply)\b[^.\n]{0,40}?\bto:?\s*\d{4,6}\b",
         // Money, and numbers with a unit.
-        r"(?i)(?:[$€£¥₹₽₩₺₴฿₫₪]|\b(?:eur|usd|gbp|inr|rs|r\$|nt\$|chf|jpy|cny|rmb|aed|egp|sar|pln|sek|nok|dkk|czk|huf|try|rub|uah|vnd|idr|rp|thb|myr|rm|php|brl|mxn|ngn|kes|zar|cad|aud|nzd|sgd|hkd|btc)\b\.?)\s?\d[\d.,' ]*\d",
-        r"(?i)\b\d[\d.,]*\s?(?:[$€£¥₹₽₩₺₴฿₫₪%°]|(?:eur|usd|gbp|inr|chf|pln|zl|kr|kc|tl|p|pyb|rub|uah|грн|vnd|idr|thb|lei|ft|mb|gb|kb|tb|km|kg|ml|mg|mm|cm|kwh|px|pts?|ppm|bps|mins?|minutes?|minuten|hours?|days?|seconds?|sms|points?|steps?|calories|miles)\b|[元円원万]|बाट|บาท|टका|টাকা)",
+        PRICE_BEFORE,
+        PRICE_AFTER,
+        r"(?i)\b\d[\d.,]*\s?(?:[%°]|(?:p|mb|gb|kb|tb|km|kg|ml|mg|mm|cm|kwh|px|pts?|ppm|bps|mins?|minutes?|minuten|hours?|days?|seconds?|sms|points?|steps?|calories|miles)\b|बाट)",
         r"\b\d+\.\d{1,2}\b|\b\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?\b|\b\d+,\d{2}\b",
     ])
 });

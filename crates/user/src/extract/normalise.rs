@@ -24,7 +24,13 @@ const ZEROS: &[u32] = &[
 pub(super) fn normalise(text: &str) -> Zeroizing<String> {
     let text = text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or_default();
     let digits = text.chars().filter(|c| !invisible(*c)).map(digit);
-    Zeroizing::new(digits.nfkd().filter(|c| !accent(*c)).map(plain).nfc().collect())
+    // One character may stand for a sentence (`ﷺ`), so what comes out is bounded as well.
+    let mut length = 0;
+    let plain = digits.nfkd().filter(|c| !accent(*c)).map(plain).take_while(|c| {
+        length += c.len_utf8();
+        length <= TEXT_BYTES_MAX
+    });
+    Zeroizing::new(plain.nfc().collect())
 }
 
 /// Parts what a message glued together (`is482913`, `482913Expires`) and takes emphasis (`*482913*`) off.
@@ -161,6 +167,8 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_between_characters() {
-        assert!(normalise(&"é".repeat(TEXT_BYTES_MAX)).len() <= TEXT_BYTES_MAX);
+        for character in ["é", "ﷺ", "\u{1d160}"] {
+            assert!(normalise(&character.repeat(TEXT_BYTES_MAX)).len() <= TEXT_BYTES_MAX, "{character}");
+        }
     }
 }

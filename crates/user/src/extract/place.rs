@@ -17,6 +17,8 @@ pub(super) struct Place<'a> {
     pub(super) after: &'a str,
     /// Whether nothing else is on its line.
     pub(super) alone: bool,
+    /// Whether nothing else is in its sentence.
+    pub(super) alone_in_clause: bool,
     /// Whether it is part of a name in brackets, as in `【Rail 12306】`.
     pub(super) in_tag: bool,
 }
@@ -37,7 +39,9 @@ impl<'a> Place<'a> {
             && before.rfind('\n').is_none_or(|line| from + line < clause_start);
         let alone = begins_line && !line_after.contains(char::is_alphanumeric);
         let start = if begins_line { from + previous_line(before) } else { clause_start };
-        Self { start, end, before: head, after, alone, in_tag: in_tag(head, line_after) }
+        let tail = text.get(candidate.end..end).unwrap_or_default();
+        let alone_in_clause = !head.contains(char::is_alphanumeric) && !tail.contains(char::is_alphanumeric);
+        Self { start, end, before: head, after, alone, alone_in_clause, in_tag: in_tag(head, line_after) }
     }
 }
 
@@ -90,13 +94,18 @@ fn clause_start(before: &str) -> usize {
     start
 }
 
+/// Words that end in a full stop within a sentence.
+const ABBREVIATIONS: &str =
+    "no nr n ref tel num ihr rs acct dn dd ul str godz poz vol approx ca bzw tlf cis tc br";
+
 fn abbreviates(head: &str) -> bool {
     let word = head.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    matches!(word.to_lowercase().as_str(), "no" | "nr" | "n" | "ref" | "tel" | "num" | "ihr" | "rs" | "acct")
+    let word = word.to_lowercase();
+    ABBREVIATIONS.split(' ').any(|known| known == word)
 }
 
 /// Where the clause that goes on in `after` ends.
-fn clause_end(after: &str) -> usize {
+pub(super) fn clause_end(after: &str) -> usize {
     let mut chars = after.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         let stops = match c {

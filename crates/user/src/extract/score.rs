@@ -1,7 +1,7 @@
 //! How sure it is that a candidate is the code: what stands around it, in points.
 
 use super::candidates::{Candidate, Form};
-use super::phrases::{self, Phrases};
+use super::phrases::{Meaning, Phrases};
 use super::place::{Place, is_wrapping};
 
 /// The points from which a candidate may be released.
@@ -24,6 +24,12 @@ pub(super) struct Score {
     pub(super) points: f32,
     /// Whether the text announces it: `code: …`, `… is your code`.
     pub(super) anchored: bool,
+    /// Whether the text announces several codes: `codes: …`.
+    pub(super) several: bool,
+    /// Whether nothing speaks against it.
+    pub(super) unopposed: bool,
+    /// Where its clause begins.
+    pub(super) clause: usize,
 }
 
 /// A text with all that is known about it.
@@ -52,8 +58,9 @@ impl Context<'_> {
         let place = Place::of(candidate, self.text, self.subject);
         let named = self.named(&place, candidate);
         let strong = self.is_strong(place.start, place.end);
-        let word = strong || self.phrases.word.within(place.start, place.end);
-        let is_your = word && phrases::begins_with_is_your(place.after.trim_start_matches(is_wrapping));
+        let word = strong || self.phrases.of(Meaning::Word).within(place.start, place.end);
+        let is_your = word
+            && self.follows(Meaning::IsYour, place.after.trim_start_matches(is_wrapping), &place, candidate);
         let anchored = word && (named == Named::Anchored || named == Named::Adjacent || is_your);
 
         let mut points = prior(candidate, anchored);
@@ -62,49 +69,75 @@ impl Context<'_> {
             (false, true) => 2.5,
             (false, false) => 0.0,
         };
-        if !strong && self.strong_anywhere() {
+        let entered = self.told_to_enter(&place, candidate);
+        if !strong && self.strong_anywhere(entered.then_some(&place)) {
             points += 3.0;
         }
         points += match named {
             Named::Anchored => 3.5,
             Named::Adjacent => 3.0,
+            // `Sign-in: 482913`, where the code is called so elsewhere.
+            Named::Near if !word && self.is_for(&place) && self.phrases.of(Meaning::Word).any() => 2.5,
             Named::Near => 1.5,
             Named::Not => 0.0,
         };
         points += if is_your { 2.5 } else { 0.0 };
-        points += if place.alone { 3.0 } else { 0.0 };
-        points += if self.told_to_enter(&place, candidate) { 2.5 } else { 0.0 };
-        points -= self.objections(&place, candidate, named, is_your);
-        if candidate.form == Form::Capitals && !allows_capitals(&place, &candidate.value, named, anchored) {
+        points += match (place.alone, place.alone_in_clause, candidate.start == 0) {
+            (true, _, _) => 3.0,
+            (false, true, _) => 2.0,
+            (false, false, true) => 1.5,
+            (false, false, false) => 0.0,
+        };
+        points += if entered { 2.5 } else { 0.0 };
+        let objections = self.objections(&place, candidate, named, is_your);
+        points -= objections;
+        if candidate.form == Form::Capitals && !self.allows_capitals(&place, candidate, named, anchored) {
             points = 0.0;
         }
-        Score { points, anchored }
+        let several = self.phrases.of(Meaning::Plural).within(place.start, candidate.start);
+        Score { points, anchored, several, unopposed: objections <= 0.0, clause: place.start }
     }
 
     /// Whether a clause names a one-time code, or a code and what it is for.
     fn is_strong(&self, start: usize, end: usize) -> bool {
-        let phrases = &self.phrases;
-        phrases.strong.within(start, end)
-            || (phrases.word.within(start, end) && phrases.purpose.within(start, end))
+        let says = |meaning: &Meaning| self.phrases.of(*meaning).within(start, end);
+        says(&Meaning::Strong)
+            || (says(&Meaning::Word) && (PURPOSES.iter().any(says) || ACTIONS.iter().any(says)))
     }
 
-    /// Whether the message speaks of one-time codes, or of what they are for, at all.
-    fn strong_anywhere(&self) -> bool {
-        let phrases = &self.phrases;
-        phrases.strong.any() || phrases.purpose.any()
+    /// Whether `rest`, the end of what stands after the candidate, begins with a phrase of this meaning.
+    fn follows(&self, meaning: Meaning, rest: &str, place: &Place<'_>, candidate: &Candidate) -> bool {
+        self.phrases.of(meaning).begins_at(candidate.end + place.after.len() - rest.len())
+    }
+
+    /// Whether a clause says what only a one-time code is for.
+    fn is_for(&self, place: &Place<'_>) -> bool {
+        PURPOSES.iter().any(|meaning| self.phrases.of(*meaning).within(place.start, place.end))
+    }
+
+    /// Whether the message speaks of one-time codes, or of what only they are for, at all; `place` is the clause of a
+    /// code that the reader is told to enter.
+    fn strong_anywhere(&self, entered: Option<&Place<'_>>) -> bool {
+        let any = |meaning: &Meaning| self.phrases.of(*meaning).any();
+        let here = |meaning: &Meaning| {
+            entered.is_some_and(|place| self.phrases.of(*meaning).within(place.start, place.end))
+        };
+        any(&Meaning::Strong) || PURPOSES.iter().any(any) || ACTIONS.iter().any(here)
     }
 
     /// The end of the last code word within `start..end`.
     fn last_word(&self, start: usize, end: usize) -> Option<usize> {
-        let strong = self.phrases.strong.last_within(start, end);
-        let word = self.phrases.word.last_within(start, end);
+        let strong = self.phrases.of(Meaning::Strong).last_within(start, end);
+        let word = self.phrases.of(Meaning::Word).last_within(start, end);
         strong.into_iter().chain(word).map(|(_, end)| end).max()
     }
 
     /// How the words before the candidate name it.
     fn named(&self, place: &Place<'_>, candidate: &Candidate) -> Named {
-        let head = place.before.trim_end_matches(is_wrapping);
-        let announced = head.ends_with([':', '=']) || phrases::ends_in_is(head);
+        let head = self.text.get(place.start..candidate.start).unwrap_or_default();
+        let head = head.trim_end_matches(|c| is_wrapping(c) || c == '\n');
+        let announced =
+            head.ends_with([':', '=']) || self.phrases.of(Meaning::Is).ends_at(place.start + head.len());
         let Some(word) = self.last_word(place.start, candidate.start) else {
             return if announced { Named::Near } else { Named::Not };
         };
@@ -120,13 +153,15 @@ impl Context<'_> {
         }
     }
 
-    /// Whether the reader is told to enter it.
+    /// Whether the reader is told to enter it: `enter 482913`, `482913を入力`.
     fn told_to_enter(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
-        self.phrases
-            .enter
-            .last_within(place.start, candidate.start)
-            .and_then(|(_, end)| self.text.get(end..candidate.start))
-            .is_some_and(|gap| gap.len() <= OTHER_REACH && !gap.contains(|c: char| c.is_ascii_digit()))
+        let enter = self.phrases.of(Meaning::Enter);
+        let before = enter.last_within(place.start, candidate.start).map(|(_, end)| (end, candidate.start));
+        let after = enter.first_within(candidate.end, place.end).map(|(start, _)| (candidate.end, start));
+        before.into_iter().chain(after).any(|(from, to)| {
+            let gap = self.text.get(from..to).unwrap_or_default();
+            gap.len() <= OTHER_REACH && !gap.contains(|c: char| c.is_ascii_digit())
+        })
     }
 
     /// What speaks against the candidate, in points.
@@ -136,9 +171,16 @@ impl Context<'_> {
         points += if candidate.soft { 8.0 } else { 0.0 };
         points += if !is_your && self.names_another(place, candidate) { 5.0 } else { 0.0 };
         points += if self.names_another_code(place, candidate) { 8.0 } else { 0.0 };
-        points += if phrases.promo.within(place.start, place.end) { 5.0 } else { 0.0 };
-        points += if phrases.lure.any() { 8.0 } else { 0.0 };
-        points += if phrases.backup.within(place.start, candidate.start) { 20.0 } else { 0.0 };
+        let advertises = match candidate.form {
+            Form::Digits => phrases.of(Meaning::Promo).within(place.start, place.end),
+            // A voucher is a word with a number: the whole message says whether it is one.
+            Form::Mixed | Form::Capitals => phrases.of(Meaning::Promo).any(),
+        };
+        points += if advertises { 7.0 } else { 0.0 };
+        points += if candidate.form == Form::Mixed && is_slogan(&candidate.value) { 4.0 } else { 0.0 };
+        points += if phrases.of(Meaning::Spent).within(candidate.end, place.end) { 8.0 } else { 0.0 };
+        points += if phrases.of(Meaning::Lure).any() { 8.0 } else { 0.0 };
+        points += if phrases.of(Meaning::Backup).within(place.start, candidate.start) { 20.0 } else { 0.0 };
         points += if place.before.ends_with('#') && named == Named::Not { 3.0 } else { 0.0 };
         points +=
             if place.before.ends_with(['/', '@', '_', '.']) && named != Named::Anchored { 3.0 } else { 0.0 };
@@ -148,20 +190,34 @@ impl Context<'_> {
 
     /// Whether the nearest code before the candidate is a postcode, a voucher code or the like.
     fn names_another_code(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
-        let Some((_, end)) = self.phrases.other_code.last_within(place.start, candidate.start) else {
+        let Some((_, end)) = self.phrases.of(Meaning::OtherCode).last_within(place.start, candidate.start)
+        else {
             return false;
         };
-        self.last_word(end, candidate.start).is_none()
+        // In `coupon code SAVE20` the word belongs to the voucher.
+        let beyond =
+            |word: usize| self.text.get(end..word).is_some_and(|gap| gap.split_whitespace().nth(1).is_some());
+        !self.last_word(end, candidate.start).is_some_and(beyond)
     }
 
     /// Whether the nearest name before the candidate is that of another number, as in `order 482913`.
     ///
     /// In `code for your order: 482913` the number is the code's; in `code for order 482913` it is the order's.
     fn names_another(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
-        let Some((start, end)) = self.phrases.other.last_within(place.start, candidate.start) else {
+        let Some((start, end)) = self.phrases.of(Meaning::Other).last_within(place.start, candidate.start)
+        else {
             return false;
         };
         if self.last_word(place.start, candidate.start).is_some_and(|word| word >= end) {
+            return false;
+        }
+        // Below `enter this code to add the card to your account:` the number is the code's.
+        // In `to change your account enter 482913` too.
+        if self.phrases.of(Meaning::Enter).within(end, candidate.start) {
+            return false;
+        }
+        let told = |meaning| self.phrases.of(meaning).within(place.start, start);
+        if place.alone && told(Meaning::Enter) && self.last_word(place.start, start).is_some() {
             return false;
         }
         let gap = self.text.get(end..candidate.start).unwrap_or_default();
@@ -175,20 +231,32 @@ impl Context<'_> {
             .is_some_and(|between| !between.contains(|c: char| c.is_ascii_digit()));
         bare || !code_before
     }
+
+    /// Capitals alone are a code only where they are announced, or where no one could pronounce them.
+    fn allows_capitals(
+        &self,
+        place: &Place<'_>,
+        candidate: &Candidate,
+        named: Named,
+        anchored: bool,
+    ) -> bool {
+        let value = candidate.value.as_str();
+        let part = |c: char| !c.is_alphanumeric();
+        let after = place.after.trim_start_matches([' ', '"', '\'']);
+        let next = after.split(part).next().unwrap_or_default();
+        let last = place.before.trim_end().rsplit(part).next().unwrap_or_default();
+        let shouted = shouts(next) || (named != Named::Adjacent && shouts(last));
+        // In `your PASSWORD is 4829` the word announces, and is not announced.
+        let announces = after.starts_with(':') || self.follows(Meaning::Is, after, place, candidate);
+        let fits = if place.alone { !pronounceable(value) } else { anchored };
+        fits && !shouted && !announces && WORDS_IN_CAPITALS.split(' ').all(|word| word != value)
+    }
 }
 
-/// Capitals alone are a code only where they are announced, or where no one could pronounce them.
-fn allows_capitals(place: &Place<'_>, value: &str, named: Named, anchored: bool) -> bool {
-    let part = |c: char| !c.is_alphanumeric();
-    let after = place.after.trim_start_matches([' ', '"', '\'']);
-    let next = after.split(part).next().unwrap_or_default();
-    let last = place.before.trim_end().rsplit(part).next().unwrap_or_default();
-    let shouted = shouts(next) || (named != Named::Adjacent && shouts(last));
-    // In `your PASSWORD is 4829` the word announces, and is not announced.
-    let announces = after.starts_with(':') || phrases::begins_with_is(after);
-    let fits = if place.alone { !pronounceable(value) } else { anchored };
-    fits && !shouted && !announces && WORDS_IN_CAPITALS.split(' ').all(|word| word != value)
-}
+/// What only a one-time code is for.
+const PURPOSES: [Meaning; 3] = [Meaning::Purpose, Meaning::Login, Meaning::Reset];
+/// What a one-time code is for, and other messages speak of as well.
+const ACTIONS: [Meaning; 4] = [Meaning::SignUp, Meaning::Payment, Meaning::Change, Meaning::Pairing];
 
 /// What the form alone says.
 fn prior(candidate: &Candidate, anchored: bool) -> f32 {
@@ -210,6 +278,16 @@ fn prior(candidate: &Candidate, anchored: bool) -> f32 {
 /// Words that warnings and buttons shout.
 const WORDS_IN_CAPITALS: &str = "BELOW HERE NONE NEVER PLEASE CLICK YOUR THIS VALID SHARE VERIFY CONFIRM LOGIN SIGN \
     CONTINUE WELCOME HELLO NOTE WARNING IMPORTANT SECURITY ONLY STOP HELP CODE ACCESS SENT EXPIRED INVALID";
+
+/// Whether a value is a word and a number, as vouchers are: `SUMMER20`, `BLACK2026`.
+fn is_slogan(value: &str) -> bool {
+    let word = value.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = value.len() - word.len();
+    (2..=4).contains(&digits)
+        && word.len() >= 4
+        && word.bytes().all(|byte| byte.is_ascii_uppercase())
+        && pronounceable(word)
+}
 
 fn shouts(word: &str) -> bool {
     word.len() > 1 && word.chars().all(char::is_uppercase)

@@ -31,6 +31,12 @@ impl Text {
         Self { readings: vec![Zeroizing::new(body.to_owned())], ..Self::default() }
     }
 
+    /// A text message, or a text that the user pasted, under a subject.
+    #[must_use]
+    pub fn with_subject(subject: &str, body: &str) -> Self {
+        Self { subject: Zeroizing::new(subject.to_owned()), ..Self::plain(body) }
+    }
+
     /// An e-mail: each of `readings` is the whole of it, once as plain text, once as HTML shows it.
     #[must_use]
     pub fn mail(subject: Zeroizing<String>, readings: Vec<Zeroizing<String>>, links: Vec<Link>) -> Self {

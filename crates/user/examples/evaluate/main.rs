@@ -1,0 +1,84 @@
+//! Judges the extraction by labelled messages: recall, wrong codes, false positives and every miss.
+#![expect(clippy::print_stdout, reason = "its output is what it is for")]
+#![expect(clippy::print_stderr, reason = "an example has no log")]
+
+mod figures;
+mod judge;
+mod labelled;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use figures::Figures;
+use judge::{Outcome, Verdict};
+
+const HELP: &str = "\
+Judges the extraction of codes and links by labelled messages.
+
+Usage: cargo run -p agent-otp-user --example evaluate -- [--json] FILE...
+
+FILE is either a JSON Lines file of messages, one object a line:
+
+  id           a name for the row, shown with a miss
+  channel      `sms`, `email_text`, or `email_html` for an HTML body (`sms` if absent)
+  sender       who sent it; not judged here
+  subject      the subject of an e-mail
+  text         the message
+  expected     the code, written as it leaves (without spaces), or null where nothing may leave
+  also_accept  other answers that are right too
+  lang, tag    shown with a miss
+  link, filter_service
+               the link that a request for `filter_service` gets; with the tag `link`, null where it gets none
+
+or a folder of `.eml` files with an `expected.jsonl`, whose rows have `file` for `id` and `text`, and besides
+
+  release_for_filter
+               false if nothing may leave for `filter_service`, whatever the mail says
+  auth         what sender authentication says of the mail; such a mail counts only if it is decided without
+
+With --json, prints one object: {\"positives\",\"found\",\"wrong\",\"negatives\",\"false_positives\"}.
+";
+
+fn main() -> ExitCode {
+    let (options, files): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
+    let is_json = match options.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => false,
+        ["--json"] => true,
+        ["--help" | "-h"] => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        options => return refuse(&format!("cannot use {}; see --help", options.join(" "))),
+    };
+    if files.is_empty() {
+        return refuse("name a JSON Lines file, or a folder of mails with its `expected.jsonl`; see --help");
+    }
+    let mut sum = Figures::default();
+    for file in files.iter().map(PathBuf::from) {
+        let cases = match labelled::read(&file) {
+            Ok(cases) => cases,
+            Err(error) => return refuse(&error.to_string()),
+        };
+        let verdicts: Vec<Verdict> = cases.iter().flat_map(judge::judge).collect();
+        let figures: Figures = verdicts.iter().collect();
+        if !is_json {
+            println!("{}: {figures}", file.display());
+            for verdict in verdicts.iter().filter(|verdict| verdict.outcome != Outcome::Right) {
+                println!("  {verdict}");
+            }
+        }
+        sum = sum.plus(figures);
+    }
+    match is_json {
+        true => println!("{}", sum.json()),
+        false if files.len() > 1 => println!("all: {sum}"),
+        false => {}
+    }
+    ExitCode::SUCCESS
+}
+
+fn refuse(error: &str) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(2)
+}
