@@ -119,7 +119,13 @@ impl Spent {
                 continue;
             }
             match codec::decode::<Record>(&private::read(&path)?) {
-                Ok(record) => drop(self.records.insert(record.decision, record)),
+                Ok(record) if decision_of(&path) == Some(record.decision) => {
+                    drop(self.records.insert(record.decision, record));
+                }
+                Ok(_) => {
+                    warn!(path = %path.display(), "a record of another decision is passed over");
+                    self.damaged.extend(decision_of(&path));
+                }
                 // Its name still says which decision was spent, but not until when: a person has to look.
                 Err(error) => {
                     warn!(path = %path.display(), %error, "a damaged record is passed over");
