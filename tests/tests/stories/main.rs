@@ -28,4 +28,5 @@ mod secrecy;
 mod serve;
 mod slow;
 mod sms;
+mod supply;
 mod up;
