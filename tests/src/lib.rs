@@ -12,6 +12,7 @@ mod asked;
 mod by_hand;
 mod clock;
 mod mail;
+pub mod outside;
 mod parties;
 mod place;
 mod process;

@@ -84,8 +84,14 @@ impl Intake {
             return Err(Refused::Unverified);
         }
         // Reading hostile HTML may take a while, which other connections need not wait for.
-        let mail =
-            tokio::task::spawn_blocking(move || mail::read(&raw)).await.map_err(|_| Refused::Busy)??;
+        let mail = tokio::task::spawn_blocking(move || mail::read(&raw)).await.map_err(|error| {
+            // One that breaks its reader down does so each time: it is not to come again.
+            if error.is_panic() {
+                Refused::Malformed("its reader broke down".to_owned())
+            } else {
+                Refused::Busy
+            }
+        })??;
         let address =
             mail.from.parse().map_err(|_| Refused::Malformed("its sender is no address".to_owned()))?;
         let message = Message {

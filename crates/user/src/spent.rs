@@ -131,7 +131,13 @@ impl Spent {
     fn read(&self, path: &Path) -> Result<(), KeyringError> {
         let read = codec::decode::<Record>(&private::read(path)?);
         self.known(|known| match read {
-            Ok(record) => drop(known.records.insert(record.decision, record)),
+            Ok(record) if decision_of(path) == Some(record.decision) => {
+                drop(known.records.insert(record.decision, record));
+            }
+            Ok(_) => {
+                warn!(path = %path.display(), "a record of another decision is passed over");
+                known.damaged.extend(decision_of(path));
+            }
             // Its name still says which decision was spent, but not until when: a person has to look.
             Err(error) => {
                 warn!(path = %path.display(), %error, "a damaged record is passed over");

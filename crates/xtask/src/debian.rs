@@ -1,11 +1,12 @@
 //! What the tests need of Debian: found where it is installed, or installed, or unpacked into the target directory.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+
+use crate::target;
 
 /// Every package that a test needs, with a file of it by which it is found; `*` stands for any one directory.
 const PACKAGES: [(&str, &str); 1] = [("libfaketime", "usr/lib/*/faketime/libfaketimeMT.so.1")];
@@ -79,12 +80,6 @@ fn is_below(root: &Path, file: &str) -> bool {
 fn entries(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
-}
-
-/// The target directory that this program was built into: `<target>/<profile>/agent-otp-xtask`.
-fn target() -> Result<PathBuf> {
-    let program = env::current_exe().context("this program does not know where it lies")?;
-    program.ancestors().nth(2).map(Path::to_owned).context("this program lies in no target directory")
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! `cargo xtask`: what a developer types.
 
 mod debian;
+mod fuzz;
+mod tool;
 
 use std::env;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use agent_otp_broker::{ENVIRONMENT, find_or_install};
@@ -29,11 +32,26 @@ enum Verb {
         #[arg(last = true, value_name = "ARGS")]
         passed_on: Vec<String>,
     },
+    /// Feeds whatever reads bytes from outside with bytes that somebody could send; installs cargo-fuzz first.
+    ///
+    /// Seeds are in `fuzz/seeds`; `cargo xtask test` runs the same laws on them. cargo-fuzz is built into the target
+    /// directory.
+    Fuzz {
+        /// The target; all of them, one after the other, if none is named.
+        target: Option<String>,
+        /// For how many seconds each is run.
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Test { passed_on } => test(&passed_on),
+        Verb::Fuzz { target, seconds } => {
+            fuzz::run(target.as_deref(), seconds, &mut |line| eprintln!("xtask: {line}"))
+                .map(|()| ExitCode::SUCCESS)
+        }
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");
@@ -55,6 +73,12 @@ fn test(passed_on: &[String]) -> Result<ExitCode> {
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
+/// The target directory that this program was built into: `<target>/<profile>/agent-otp-xtask`.
+fn target() -> Result<PathBuf> {
+    let program = env::current_exe().context("this program does not know where it lies")?;
+    program.ancestors().nth(2).map(Path::to_owned).context("this program lies in no target directory")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,7 +86,7 @@ mod tests {
     #[test]
     fn what_follows_two_hyphens_is_passed_on_with_further_hyphens() {
         let arguments = ["xtask", "test", "--", "a_reload", "--", "--nocapture"];
-        let Verb::Test { passed_on } = Arguments::parse_from(arguments).verb;
+        let Verb::Test { passed_on } = Arguments::parse_from(arguments).verb else { panic!() };
         assert_eq!(passed_on, ["a_reload", "--", "--nocapture"]);
     }
 }

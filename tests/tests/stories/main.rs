@@ -30,4 +30,5 @@ mod secrecy;
 mod serve;
 mod slow;
 mod sms;
+mod supply;
 mod up;

@@ -48,6 +48,15 @@ fn of_two_programs_of_one_home_one_acts_on_a_decision_and_the_other_learns_of_it
 }
 
 #[test]
+fn a_record_that_stands_under_another_name_spends_the_decision_of_that_name_and_offers_nothing() {
+    let (_home, dir) = dir();
+    Spent::open(&dir).unwrap().write(record(1)).unwrap();
+    fs::rename(&files(&dir)[0], dir.join(format!("{}.spent", decision(2)))).unwrap();
+    let spent = Spent::open(&dir).unwrap();
+    assert_eq!((spent.decisions(), spent.offers().len()), (vec![decision(2)], 0));
+}
+
+#[test]
 fn nobody_else_can_read_a_record() {
     let (_home, dir) = dir();
     Spent::open(&dir).unwrap().write(record(1)).unwrap();

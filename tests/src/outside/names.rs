@@ -1,0 +1,71 @@
+//! What people and agents write: ids, names, senders, shapes, filters, times.
+
+use std::fmt::{Debug, Display};
+use std::str::FromStr;
+
+use agent_otp_domain::{
+    Address, Channel, Channels, CodeShape, ContentPattern, Digest, EventId, EventType, Filter, KeyId,
+    MemberId, Number, OwnerId, Purpose, Reason, RegistrableDomain, RequestId, Role, Sender, SenderId,
+    SenderPattern, Timestamp, Ttl, Wanted, codec, visible,
+};
+
+/// What is read reads back from what it shows, and nothing that is shown acts on the screen.
+pub fn names(bytes: &[u8]) {
+    filter(bytes);
+    let text = String::from_utf8_lossy(bytes);
+    reads_back::<Address>(&text);
+    reads_back::<Channel>(&text);
+    reads_back::<Channels>(&text);
+    reads_back::<CodeShape>(&text);
+    reads_back::<ContentPattern>(&text);
+    reads_back::<Digest>(&text);
+    reads_back::<EventId>(&text);
+    reads_back::<EventType>(&text);
+    reads_back::<KeyId>(&text);
+    reads_back::<MemberId>(&text);
+    reads_back::<Number>(&text);
+    reads_back::<OwnerId>(&text);
+    reads_back::<Purpose>(&text);
+    reads_back::<RegistrableDomain>(&text);
+    reads_back::<RequestId>(&text);
+    reads_back::<Role>(&text);
+    reads_back::<SenderId>(&text);
+    reads_back::<SenderPattern>(&text);
+    reads_back::<Timestamp>(&text);
+    reads_back::<Wanted>(&text);
+
+    let hour = Ttl::MIN..=Ttl::MAX;
+    assert!(
+        text.parse::<Ttl>().is_ok_and(|ttl| hour.contains(&ttl.as_duration()))
+            || text.parse::<Ttl>().is_err()
+    );
+    if let Ok(reason) = text.parse::<Reason>() {
+        assert!(!reason.to_string().contains(char::is_control));
+    }
+    let shown = visible(&text);
+    assert!(!shown.contains(char::is_control));
+    assert_eq!(visible(&shown), shown, "what is shown can be shown");
+}
+
+fn reads_back<T: FromStr + Display + PartialEq + Debug>(text: &str) {
+    let Ok(read) = text.parse::<T>() else { return };
+    assert!(T::from_str(&read.to_string()).is_ok_and(|again| again == read), "{read:?} is shown as {read}");
+}
+
+/// A filter that an agent has signed.
+fn filter(bytes: &[u8]) {
+    let Ok(filter) = codec::decode::<Filter>(bytes) else { return };
+    if filter.check().is_err() {
+        return;
+    }
+    assert!(!filter.contradicts(&filter), "a filter that can be used is satisfied by some message");
+    let sender = match &filter.sender {
+        SenderPattern::Address(address) => Sender::Address(address.clone()),
+        SenderPattern::Domain(domain) => {
+            Sender::Address(format!("a@{domain}").parse().expect("a domain has addresses"))
+        }
+        SenderPattern::Number(number) => Sender::Number(number.clone()),
+        SenderPattern::SenderId(id) => Sender::SenderId(id.clone()),
+    };
+    assert!(filter.sender.admits(&sender));
+}
