@@ -20,9 +20,14 @@ fn text_message(bench: &mut Criterion) {
 
 fn html_mail(bench: &mut Criterion) {
     let raw = newsletter(100 * 1024);
-    bench.bench_function("one HTML mail of 100 KB, read and extracted", |bench| {
-        bench.iter(|| mail::read(black_box(&raw)).map(|mail| extract::code(&mail.text, None, None)));
+    bench.bench_function("reading one HTML mail of 100 KB", |bench| {
+        bench.iter(|| mail::read(black_box(&raw)));
     });
+    if let Ok(mail) = mail::read(&raw) {
+        bench.bench_function("extracting from one HTML mail of 100 KB", |bench| {
+            bench.iter(|| extract::code(black_box(&mail.text), None, None));
+        });
+    }
 }
 
 /// A mail whose HTML is laid out in nested tables and inline styles, as services write it.
@@ -34,10 +39,13 @@ fn newsletter(bytes: usize) -> Vec<u8> {
     let row = "<table width=\"600\" cellpadding=\"0\" cellspacing=\"0\" role=\"presentation\" style=\"border-collapse:collapse;\
         background-color:#ffffff;font-family:Arial,Helvetica,sans-serif\"><tr><td align=\"left\" style=\"padding:16px 24px;\
         font-size:14px;line-height:20px;color:#333333\">We keep your account safe, and we tell you about every new device. \
-        Order 1182 of 23 November cost EUR 24.90. <a href=\"https://acme.example/help/articles/how-to-sign-in\" \
+        NUMBERS <a href=\"https://acme.example/help/articles/how-to-sign-in\" \
         style=\"color:#0055aa;text-decoration:none\">Read more</a></td></tr></table>\n";
-    while html.len() < bytes {
-        html.push_str(row);
+    for numbers in ["Order 1182 of 23 November cost EUR 24.90.", "", "", ""].iter().cycle() {
+        if html.len() >= bytes {
+            break;
+        }
+        html.push_str(&row.replace("NUMBERS", numbers));
     }
     format!(
         "From: Acme <no-reply@acme.example>\r\nSubject: Your login code\r\nMIME-Version: 1.0\r\n\

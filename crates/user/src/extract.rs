@@ -64,7 +64,7 @@ pub fn code(text: &Text, shape: Option<&CodeShape>, domain: Option<&str>) -> Ext
     readings.reduce(agree).unwrap_or(Extraction::None)
 }
 
-/// Compiles the tables now, which takes a quarter of a second, so that the first message need not wait for it.
+/// Compiles the tables now, so that the first message need not wait for it.
 pub(crate) fn warm_up() {
     drop(code(&Text::plain("Your code is: 000000"), None, None));
 }

@@ -58,7 +58,7 @@ fn fitting(code: &str, shape: Option<&CodeShape>) -> Extraction {
 
 static ORIGIN_BOUND: LazyLock<Regex> =
     LazyLock::new(|| regex(r"^@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+) #([A-Za-z0-9-]{4,10})(?: %\S+)?$"));
-static PREFIXED: LazyLock<Regex> = LazyLock::new(|| regex(r"\b(?:G|FB|IG)-(\d{4,8})\b"));
+static PREFIXED: LazyLock<Regex> = LazyLock::new(|| regex(r"(?-u:\b)(?:G|FB|IG)-([0-9]{4,8})(?-u:\b)"));
 
 #[expect(clippy::expect_used, reason = "a constant expression, which every test compiles")]
 fn regex(pattern: &str) -> Regex {

@@ -23,14 +23,20 @@ const ZEROS: &[u32] = &[
 /// same becomes one word: Cyrillic `код` and the same with a Latin `o` are equal afterwards.
 pub(super) fn normalise(text: &str) -> Zeroizing<String> {
     let text = text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or_default();
-    let digits = text.chars().filter(|c| !invisible(*c)).map(digit);
+    let mut plain_text = Zeroizing::new(String::with_capacity(text.len()));
+    // No character composes with a line end, so that lines are normalised apart; most of a mail are ASCII.
+    for line in text.split_inclusive('\n') {
+        if line.is_ascii() {
+            plain_text.extend(line.chars().map(plain));
+        } else {
+            let digits = line.chars().filter(|c| !invisible(*c)).map(digit);
+            plain_text.extend(digits.nfkd().filter(|c| !accent(*c)).map(plain).nfc());
+        }
+    }
     // One character may stand for a sentence (`ﷺ`), so what comes out is bounded as well.
-    let mut length = 0;
-    let plain = digits.nfkd().filter(|c| !accent(*c)).map(plain).take_while(|c| {
-        length += c.len_utf8();
-        length <= TEXT_BYTES_MAX
-    });
-    Zeroizing::new(plain.nfc().collect())
+    let end = plain_text.floor_char_boundary(TEXT_BYTES_MAX);
+    plain_text.truncate(end);
+    plain_text
 }
 
 /// Parts what a message glued together (`is482913`, `482913Expires`) and takes emphasis (`*482913*`) off.
@@ -43,11 +49,11 @@ pub(super) fn part(text: &str) -> Zeroizing<String> {
 static EMPHASIS: LazyLock<Regex> =
     LazyLock::new(|| regex(r"\*{1,3}([A-Za-z0-9](?:[A-Za-z0-9 -]{0,14}[A-Za-z0-9])?)\*{1,3}"));
 static GLUED_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?i)\b((?:[a-z]*code|otp|pin|tan|password|is|are|to)[:=-]?)-?(\d{4,10}(?:[^\d]|$))")
+    regex(r"(?i)(?-u:\b)((?:[a-z]*code|otp|pin|tan|password|is|are|to)[:=-]?)-?([0-9]{4,10}(?:[^0-9]|$))")
 });
 static GLUED_AFTER: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"(?i)\b(\d{4,10})((?:is|as|expires?|valid|your|from|will|do|please|never|use|for|the|this|ist|est|es)[^\da-z]|expires|valid)",
+        r"(?i)(?-u:\b)([0-9]{4,10})((?:is|as|expires?|valid|your|from|will|do|please|never|use|for|the|this|ist|est|es)[^0-9a-z]|expires|valid)",
     )
 });
 
