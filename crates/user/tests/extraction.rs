@@ -32,6 +32,18 @@ fn no_code_is_found_in_ordinary_messages() {
 }
 
 #[test]
+fn digits_that_might_be_a_date_are_a_code_where_they_are_announced_as_one() {
+    for (text, expected) in [
+        ("Your verification code is: 20441123", Some("20441123")),
+        ("Your ACME code is 20251123. It expires in 5 minutes.", Some("20251123")),
+        ("Your order 482913 was shipped on 20251123", None),
+        ("Your code 482913 is valid until 20251123", Some("482913")),
+    ] {
+        assert_eq!(found(&Text::plain(text)).as_deref(), expected, "{text}");
+    }
+}
+
+#[test]
 fn mail_is_read_as_a_person_reads_it() {
     for row in mails().filter(|row| row.tag != "auth" && row.tag != "forwarded") {
         let mail = mail::read(&row.raw()).unwrap();

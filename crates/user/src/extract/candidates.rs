@@ -30,6 +30,8 @@ pub(super) struct Candidate {
     pub(super) form: Form,
     /// Whether it lies in a date, an amount or the like.
     pub(super) soft: bool,
+    /// Whether it alone is all of that: digits that might be a date, written without a mark between them.
+    pub(super) lookalike: bool,
 }
 
 /// A run of ASCII letters and digits.
@@ -145,7 +147,9 @@ fn candidate(value: String, start: usize, end: usize, masks: &Masks) -> Candidat
         Form::Digits => overlaps(&masks.soft, start, end),
         Form::Mixed | Form::Capitals => covers(&masks.soft, start, end),
     };
-    Candidate { value: Zeroizing::new(value), start, end, form, soft }
+    let lookalike =
+        form == Form::Digits && value.len() == end - start && masks.soft.binary_search(&(start, end)).is_ok();
+    Candidate { value: Zeroizing::new(value), start, end, form, soft, lookalike }
 }
 
 fn looks_like_code(value: &str) -> bool {

@@ -168,7 +168,10 @@ impl Context<'_> {
     fn objections(&self, place: &Place<'_>, candidate: &Candidate, named: Named, is_your: bool) -> f32 {
         let phrases = &self.phrases;
         let mut points = 0.0;
-        points += if candidate.soft { 8.0 } else { 0.0 };
+        // `Your code is 20451123` announces a code, whatever day that might be.
+        let is_announced =
+            candidate.lookalike && (is_your || matches!(named, Named::Anchored | Named::Adjacent));
+        points += if candidate.soft && !is_announced { 8.0 } else { 0.0 };
         points += if !is_your && self.names_another(place, candidate) { 5.0 } else { 0.0 };
         points += if self.names_another_code(place, candidate) { 8.0 } else { 0.0 };
         let advertises = match candidate.form {
