@@ -236,9 +236,15 @@ impl Capturer {
         self.capturing.remove(&decision);
         match outcome {
             Ok(()) => {}
-            // Another program of this home was first: the user has pasted a code.
+            // Another program of this home was first: the user has pasted a code, or this one has just begun anew. What
+            // it wrote down may be offered by both.
             Err(Failure::Unsealed(key, CaptureError::Spend(SpendError::Twice))) => {
                 info!(request = %key, "captured elsewhere");
+                match self.sealer.spent.offer(&decision) {
+                    Ok(Some(offer)) => self.offer(decision, offer),
+                    Ok(None) => {}
+                    Err(error) => warn!(%decision, %error, "what was captured elsewhere is not read"),
+                }
             }
             Err(Failure::Unsealed(key, error)) => {
                 // The decision stays spent: what could not be sealed once is not tried with another message.

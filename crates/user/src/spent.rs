@@ -185,6 +185,23 @@ impl Spent {
         Ok(())
     }
 
+    /// What stands to be offered for a decision, also if another program of this home has written it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if the record cannot be read.
+    pub fn offer(&self, decision: &Digest) -> Result<Option<Offer>, KeyringError> {
+        Ok(self.look(decision)?.and_then(|record| record.offer))
+    }
+
+    fn look(&self, decision: &Digest) -> Result<Option<Record>, KeyringError> {
+        let path = self.path(decision);
+        if !self.holds(decision) && path.exists() {
+            self.read(&path)?;
+        }
+        Ok(self.known(|known| known.records.get(decision).cloned()))
+    }
+
     /// The request has ended: its sealed code is taken out of the record, also of one that another program of this home
     /// has written. The decision stays spent.
     ///
@@ -192,16 +209,13 @@ impl Spent {
     ///
     /// [`KeyringError`] if the record cannot be written.
     pub fn end(&self, decision: &Digest) -> Result<(), KeyringError> {
-        let path = self.path(decision);
-        if !self.holds(decision) && path.exists() {
-            self.read(&path)?;
-        }
-        let Some(record) = self.known(|known| known.records.get(decision).cloned()) else { return Ok(()) };
-        if record.offer.is_some() {
+        if let Some(record) = self.look(decision)?
+            && record.offer.is_some()
+        {
             let ended = Record { offer: None, ..record };
             // Written over, so that the sealed code's bytes go. A record that is damaged by a crash meanwhile still says
             // by its name what was spent.
-            private::overwrite(&path, &codec::encode(&ended))?;
+            private::overwrite(&self.path(decision), &codec::encode(&ended))?;
             self.known(|known| drop(known.records.insert(*decision, ended)));
         }
         Ok(())

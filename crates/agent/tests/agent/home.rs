@@ -211,7 +211,8 @@ impl Home {
     /// The files that the capturer has about what it acted on.
     pub(crate) fn records(&self) -> BTreeSet<PathBuf> {
         let dir = keys(&self.world, DESK).dir().join("spent");
-        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+        let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "spent")).collect()
     }
 
     /// Whether one of these files holds these bytes.

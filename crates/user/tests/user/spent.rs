@@ -40,7 +40,7 @@ fn of_two_programs_of_one_home_one_acts_on_a_decision_and_the_other_learns_of_it
     assert_eq!(fs::read(&files(&dir)[0]).unwrap(), whole, "the first one's record stays as it is");
 
     assert!(!other.holds(&decision(1)));
-    other.read_again().unwrap();
+    assert_eq!(other.offer(&decision(1)).unwrap().unwrap().sealed.0, sealed(1));
     assert!(other.holds(&decision(1)));
     assert_eq!(other.standing(), [key(1)]);
     other.end(&decision(1)).unwrap();
