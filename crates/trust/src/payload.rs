@@ -135,6 +135,14 @@ pub struct Decision {
 pub enum SenderCheck {
     /// The sender was taken on its word, because the user said so; or the user pasted what it sent.
     Unverified,
+    /// The mail bears a DKIM signature (RFC 6376) that is aligned with its `From`, as that domain's DMARC policy
+    /// (RFC 9989) has it.
+    Dkim,
+    /// The mail was handed over by a server that SPF (RFC 7208) names for its envelope's sender, which is aligned with
+    /// its `From`, as that domain's DMARC policy has it.
+    Spf,
+    /// A mail server that the user trusts with it says that the mail passed DMARC (RFC 8601).
+    AuthenticationResults,
 }
 
 /// What a capture rests on; never a word of the message.
