@@ -1,10 +1,13 @@
 //! What can be typed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use agent_otp_domain::{
     Channels, CodeShape, ContentPattern, MemberId, Purpose, Reason, SenderPattern, Ttl, Wanted,
 };
+use agent_otp_user::Unverified;
+use agent_otp_user::mail::authentication::{Authenticator, AuthenticatorError, AuthservId, Dns};
 use clap::{Args, Parser, Subcommand};
 
 use crate::audit::follow::Follow;
@@ -172,9 +175,34 @@ pub(crate) struct Up {
     pub(crate) nats_port: Option<u16>,
     #[command(flatten)]
     pub(crate) source_ports: SourcePorts,
-    /// Takes mail whose sender nobody vouches for; the audit trail says `unverified`.
+    #[command(flatten)]
+    pub(crate) mail: MailProof,
+}
+
+/// What proves the sender of a mail.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct MailProof {
+    /// Takes also mail that nothing proves to be from its sender; the audit trail says `unverified`.
     #[arg(long)]
     pub(crate) accept_unverified_mail: bool,
+    /// Believes the results (RFC 8601) of the mail server that forwards to here, by the name that it puts first in its
+    /// Authentication-Results. It must add them above those that a mail brings along.
+    #[arg(long, value_name = "AUTHSERV-ID")]
+    pub(crate) trust_authentication_results: Option<AuthservId>,
+    /// The DNS server that is asked for keys and policies [default: those of this machine's configuration].
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) dns_server: Option<SocketAddr>,
+}
+
+impl MailProof {
+    pub(crate) fn unverified(&self) -> Unverified {
+        if self.accept_unverified_mail { Unverified::Accept } else { Unverified::Refuse }
+    }
+
+    pub(crate) fn authenticator(&self) -> Result<Authenticator, AuthenticatorError> {
+        let dns = self.dns_server.map_or(Dns::System, Dns::Server);
+        Authenticator::new(dns, self.trust_authentication_results.clone())
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -212,9 +240,8 @@ pub(crate) struct ServeUser {
     pub(crate) at: ServeAt,
     #[command(flatten)]
     pub(crate) source_ports: SourcePorts,
-    /// Takes mail whose sender nobody vouches for; the audit trail says `unverified`.
-    #[arg(long)]
-    pub(crate) accept_unverified_mail: bool,
+    #[command(flatten)]
+    pub(crate) mail: MailProof,
 }
 
 #[derive(Debug, Args)]

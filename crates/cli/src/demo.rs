@@ -13,13 +13,13 @@ use agent_otp_jetstream::message::{Ask, RefusalCode};
 use agent_otp_jetstream::{CallError, Connection, Feed, Member, Replay, Vault, Who, clock};
 use agent_otp_keyring::Passphrase;
 use agent_otp_trust::{Consume, Nonce, VerifiedRequest};
-use agent_otp_user::{Approver, Notices, Unverified, View};
+use agent_otp_user::{Approver, Notices, View};
 use anyhow::{Context as _, bail};
 use lettre::message::header::ContentType;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use tokio::time::timeout;
 
-use crate::args::Demo;
+use crate::args::{Demo, MailProof};
 use crate::demo::search::{Needles, search};
 use crate::demo::tale::Tale;
 use crate::place::Place;
@@ -46,7 +46,7 @@ pub(crate) async fn run(demo: Demo, passphrase: Option<Passphrase>) -> anyhow::R
         nats_server: found.path,
         nats_port: None,
         source_ports: SourcePorts::default(),
-        unverified: Unverified::Accept,
+        mail: MailProof { accept_unverified_mail: true, ..MailProof::default() },
         command: "agent-otp demo",
     };
     let stack = Stack::start(&place, options, &mut |line| print::say(line)).await?;

@@ -8,13 +8,14 @@ use agent_otp_jetstream::provision::Settings;
 use agent_otp_jetstream::{Connection, Member, Who};
 use agent_otp_relay::Relay;
 use agent_otp_user::source::Told;
-use agent_otp_user::{Approver, Capturer, Intake, Notices, Owner, Unverified};
+use agent_otp_user::{Approver, Capturer, Intake, Notices, Owner};
 use anyhow::{Context as _, anyhow, bail};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::args::MailProof;
 use crate::place::{Hold, Part, Place};
 use crate::setup;
 use crate::sources::{self, SourcePorts};
@@ -66,7 +67,7 @@ impl Parties {
         &mut self,
         owner: Owner,
         ports: &SourcePorts,
-        unverified: Unverified,
+        mail: &MailProof,
     ) -> anyhow::Result<Vec<Told>> {
         self.holds.push(self.place.hold(Part::User, self.command)?);
         let place = self.place.clone();
@@ -91,7 +92,7 @@ impl Parties {
 
         let notices = Notices::open(place.notices());
         let capturer = Capturer::connect(&capturer, home(Role::Capturer), local.clone(), notices).await?;
-        let (intake, messages) = Intake::new(unverified);
+        let (intake, messages) = Intake::new(mail.unverified(), mail.authenticator()?);
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             capturer.run(messages, stop).await;

@@ -54,12 +54,11 @@ async fn user(place: &Place, options: ServeUser, stop: CancellationToken) -> any
     let owner = setup::owner_of(place)?;
     let url = url(place, options.at)?;
     let mut parties = Parties::new(place, &url, "agent-otp serve user");
-    let unverified = up::unverified(options.accept_unverified_mail);
-    let starting = parties.user(owner, &options.source_ports, unverified);
+    let starting = parties.user(owner, &options.source_ports, &options.mail);
     let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
     let told = started?;
     ready(place, "The user's side", &url);
-    up::greet_sources(&told, unverified);
+    up::greet_sources(&told, options.mail.unverified());
     serve(parties, stop).await
 }
 

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use agent_otp_user::Unverified;
 use agent_otp_user::source::Told;
 use tokio_util::sync::CancellationToken;
 
+use crate::args::MailProof;
 use crate::host::Host;
 use crate::party::Parties;
 use crate::place::Place;
@@ -18,7 +18,7 @@ pub(crate) struct Options {
     pub(crate) nats_server: PathBuf,
     pub(crate) nats_port: Option<u16>,
     pub(crate) source_ports: SourcePorts,
-    pub(crate) unverified: Unverified,
+    pub(crate) mail: MailProof,
     /// What was typed.
     pub(crate) command: &'static str,
 }
@@ -41,12 +41,12 @@ impl Stack {
         options: Options,
         say: &mut dyn FnMut(&str),
     ) -> anyhow::Result<Self> {
-        let Options { nats_server, nats_port, source_ports, unverified, command } = options;
+        let Options { nats_server, nats_port, source_ports, mail, command } = options;
         let host = Host::start(place, nats_server, nats_port, command, say).await?;
         let parties = Parties::new(place, &host.run.nats_url, command);
         let trail = Parties::new(place, &host.run.nats_url, command);
         let mut stack = Self { host, parties, trail, told: Vec::new() };
-        match stack.start_parties(place, &source_ports, unverified).await {
+        match stack.start_parties(place, &source_ports, &mail).await {
             Ok(()) => Ok(stack),
             Err(error) => {
                 stack.stop().await?;
@@ -59,11 +59,11 @@ impl Stack {
         &mut self,
         place: &Place,
         source_ports: &SourcePorts,
-        unverified: Unverified,
+        mail: &MailProof,
     ) -> anyhow::Result<()> {
         self.parties.relay().await?;
         let owner = setup::owner_of(place)?;
-        self.told = self.parties.user(owner, source_ports, unverified).await?;
+        self.told = self.parties.user(owner, source_ports, mail).await?;
         self.host.run.sources = self.told.iter().flat_map(|told| told.entries.clone()).collect();
         self.trail.audit().await?;
         self.host.say_running()

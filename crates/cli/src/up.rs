@@ -31,12 +31,12 @@ async fn serve(place: &Place, up: Up, stop: &CancellationToken) -> anyhow::Resul
 }
 
 async fn start(place: &Place, up: Up, say: &mut dyn FnMut(&str)) -> anyhow::Result<Stack> {
-    let unverified = unverified(up.accept_unverified_mail);
+    let unverified = up.mail.unverified();
     let options = Options {
         nats_server: find(up.nats_server.as_deref(), say)?,
         nats_port: up.nats_port,
         source_ports: up.source_ports,
-        unverified,
+        mail: up.mail,
         command: "agent-otp up",
     };
     let stack = Stack::start(place, options, say).await?;
@@ -51,10 +51,6 @@ pub(crate) fn find(asked: Option<&Path>, say: &mut dyn FnMut(&str)) -> anyhow::R
         say(&format!("passed over: {passed}"));
     }
     Ok(found.path)
-}
-
-pub(crate) fn unverified(is_accepted: bool) -> Unverified {
-    if is_accepted { Unverified::Accept } else { Unverified::Refuse }
 }
 
 /// Says what listens where, and what to type next.
@@ -84,13 +80,14 @@ pub(crate) fn greet_sources(told: &[Told], unverified: Unverified) {
     }
     match unverified {
         Unverified::Accept => {
-            print::say("  Mail is taken without proof of its sender; the audit trail says `unverified`.");
+            print::say(
+                "  Mail is taken also where nothing proves its sender; the audit trail says `unverified` then.",
+            );
         }
         Unverified::Refuse => {
             print::say(
-                "  Mail is refused, because this version can verify no sender yet: to take it without proof,",
+                "  Mail is taken if DKIM, or SPF, proves its sender as DMARC has it; otherwise it is refused.",
             );
-            print::say("  start with --accept-unverified-mail.");
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::desk::{Desk, Doubt, Outcome, Release};
-use crate::message::Message;
+use crate::intake::Received;
 use crate::notices::{Notice, Notices};
 use crate::sealer::{CaptureError, Sealer};
 use crate::spent::{Offer, SpendError};
@@ -93,7 +93,7 @@ impl Capturer {
     }
 
     /// Captures until `stop` is cancelled. Messages are kept in memory alone.
-    pub async fn run(mut self, mut messages: mpsc::Receiver<Message>, stop: CancellationToken) {
+    pub async fn run(mut self, mut received: mpsc::Receiver<Received>, stop: CancellationToken) {
         let (sender, mut updates) = mpsc::channel(UPDATES_WAITING_MAX);
         let mut watching = JoinSet::new();
         watching.spawn(watch::watch(
@@ -107,8 +107,9 @@ impl Capturer {
             tokio::select! {
                 () = stop.cancelled() => break,
                 _ = tidy.tick() => {}
-                message = messages.recv() => match message {
-                    Some(message) => self.desk.receive(message),
+                received = received.recv() => match received {
+                    Some(Received::Message(message)) => self.desk.receive(message),
+                    Some(Received::Rejected(rejected)) => self.desk.reject(rejected),
                     None => break,
                 },
                 update = updates.recv() => match update {

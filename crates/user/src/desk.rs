@@ -3,15 +3,17 @@
 //! A message satisfies at most one request, and so do its copies. Where two requests or two codes fit equally, nothing
 //! is released.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use agent_otp_domain::{
-    CLOCK_SKEW_MAX, Code, Digest, EventType, Filter, KeyId, RequestKey, Timestamp, Wanted,
+    CLOCK_SKEW_MAX, Channel, Code, Digest, EventType, Filter, KeyId, RequestKey, Timestamp, Wanted,
 };
 use agent_otp_trust::{Evidence, Verdict, VerifiedRequest};
 
 use crate::extract::{self, Extraction};
+use crate::intake::Rejected;
+use crate::mail::authentication::NotAuthentic;
 use crate::message::Message;
 use crate::obstacle;
 
@@ -19,6 +21,8 @@ use crate::obstacle;
 pub const KEPT_FOR: Duration = Duration::from_mins(10);
 /// How many messages are kept; the oldest goes first.
 pub const KEPT_MAX: usize = 256;
+/// How many refused mails are kept in mind.
+const REJECTED_MAX: usize = 64;
 /// How often what is past use is looked for while there is much to do.
 const TIDIED_EVERY: Duration = Duration::from_secs(1);
 
@@ -34,9 +38,12 @@ pub struct Desk {
     awaiting: BTreeMap<RequestKey, Vec<Number>>,
     messages: BTreeMap<Number, Kept>,
     received: Number,
+    /// The mails that were refused lately, for the user to be told of.
+    rejected: VecDeque<Rejected>,
     /// What came since it was last worked out what fits what.
     new_requests: BTreeSet<RequestKey>,
     new_messages: Vec<Number>,
+    new_rejected: Vec<Rejected>,
     /// The decisions that were acted on: none is acted on twice.
     spent: BTreeSet<Digest>,
     /// What was released lately, and when: a copy of such a message may come late.
@@ -82,6 +89,8 @@ pub enum Doubt {
     Codes,
     /// The code that fits was released to another request.
     Copy,
+    /// A mail that claims to be from the sender asked for was refused.
+    Sender(NotAuthentic),
 }
 
 impl Doubt {
@@ -98,6 +107,7 @@ impl Doubt {
             Self::Copy => {
                 "the code that fits this request was released before, so it is not released again; have the agent ask the service for a new one"
             }
+            Self::Sender(why) => why.advice(),
         }
     }
 }
@@ -135,8 +145,10 @@ impl Desk {
             awaiting: BTreeMap::new(),
             messages: BTreeMap::new(),
             received: 0,
+            rejected: VecDeque::new(),
             new_requests: BTreeSet::new(),
             new_messages: Vec::new(),
+            new_rejected: Vec::new(),
             spent,
             released: Released::default(),
             tidied_at: None,
@@ -153,6 +165,13 @@ impl Desk {
         let kept = Kept { message, fits: BTreeMap::new(), contested: BTreeSet::new() };
         self.messages.insert(self.received, kept);
         self.new_messages.push(self.received);
+    }
+
+    /// Takes it that a mail was refused: whoever waits for one from its sender is told.
+    pub fn reject(&mut self, rejected: Rejected) {
+        if self.new_rejected.len() < REJECTED_MAX {
+            self.new_rejected.push(rejected);
+        }
     }
 
     /// Takes what is known of a request. What is older than what is known already changes nothing, save a denial: it
@@ -181,14 +200,14 @@ impl Desk {
         let mut awaiting = std::mem::take(&mut self.awaiting);
         awaiting.retain(|key, _| self.requests.get(key).is_some_and(|request| self.awaits(request, now)));
         self.awaiting = awaiting;
-        self.weigh(now);
+        let mut outcomes: Vec<Outcome> =
+            self.weigh(now).into_iter().map(|(key, doubt)| Outcome::Ask(key, doubt)).collect();
         let keys: Vec<RequestKey> = self
             .awaiting
             .iter()
             .filter(|(_, claims)| !claims.is_empty())
             .map(|(key, _)| key.clone())
             .collect();
-        let mut outcomes: Vec<Outcome> = Vec::new();
         for key in keys {
             match self.choose(&key) {
                 Choice::Nothing => {}
@@ -210,6 +229,7 @@ impl Desk {
     pub fn forget(&mut self, now: Timestamp) {
         self.tidied_at = Some(now);
         self.messages.retain(|_, kept| now.since(kept.message.received_at) < KEPT_FOR);
+        self.rejected.retain(|rejected| now.since(rejected.received_at) < KEPT_FOR);
         self.requests.retain(|_, request| now < request.request.expires_at.after(KEPT_FOR));
         self.released.codes.retain(|_, at| now.since(*at) < KEPT_FOR);
         self.released.messages.retain(|_, at| now.since(*at) < KEPT_FOR);
@@ -223,8 +243,8 @@ impl Desk {
     }
 
     /// Holds new messages against every request, new requests against every message, and keeps in mind which requests
-    /// share a message.
-    fn weigh(&mut self, now: Timestamp) {
+    /// share a message. Returns what the user has not been asked about mails that were refused.
+    fn weigh(&mut self, now: Timestamp) -> Vec<(RequestKey, Doubt)> {
         let new_requests: Vec<RequestKey> = std::mem::take(&mut self.new_requests)
             .into_iter()
             .filter(|key| !self.awaiting.contains_key(key))
@@ -236,13 +256,31 @@ impl Desk {
                 self.hold(number, &key);
             }
         }
+        let mut doubts: Vec<(RequestKey, Doubt)> = Vec::new();
+        for rejected in std::mem::take(&mut self.new_rejected) {
+            doubts.extend(self.awaiting.keys().filter_map(|key| self.doubt(&rejected, key)));
+            self.rejected.truncate(REJECTED_MAX - 1);
+            self.rejected.push_front(rejected);
+        }
         for key in new_requests {
+            doubts.extend(self.rejected.iter().filter_map(|rejected| self.doubt(rejected, &key)));
             self.awaiting.insert(key.clone(), Vec::new());
             let numbers: Vec<Number> = self.messages.keys().copied().collect();
             for number in numbers {
                 self.hold(number, &key);
             }
         }
+        doubts.retain(|doubt| self.asked.insert(doubt.clone()));
+        doubts
+    }
+
+    /// What a mail that was refused is to a request: a doubt, if it claims to be what the request waits for.
+    fn doubt(&self, rejected: &Rejected, key: &RequestKey) -> Option<(RequestKey, Doubt)> {
+        let request = self.requests.get(key)?;
+        let opened_at = request.request.heading.made_at.before(CLOCK_SKEW_MAX);
+        let is_awaited = rejected.received_at >= opened_at
+            && request.request.filter.admits(Channel::Email, &rejected.sender);
+        is_awaited.then(|| (key.clone(), Doubt::Sender(rejected.why)))
     }
 
     /// Holds a message against a request that awaits one.

@@ -1,5 +1,7 @@
 //! What a source hands its messages to: reads them, refuses what may not be used, passes the rest on.
 
+use std::sync::Arc;
+
 use agent_otp_domain::{Channel, Digest, Sender, Timestamp};
 use agent_otp_jetstream::clock;
 use agent_otp_trust::SenderCheck;
@@ -7,13 +9,14 @@ use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 use crate::extract::Text;
-use crate::mail::{self, MailError};
+use crate::mail::authentication::{Authentic, Authenticator, Envelope, NotAuthentic};
+use crate::mail::{self, Mail, MailError};
 use crate::message::Message;
 
 /// How many messages may wait for the capturer.
 const WAITING_MAX: usize = 64;
 
-/// What is done with a message whose sender nobody vouches for.
+/// What is done with a mail whose sender nothing proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unverified {
     /// It is refused.
@@ -26,7 +29,39 @@ pub enum Unverified {
 #[derive(Debug, Clone)]
 pub struct Intake {
     unverified: Unverified,
-    messages: mpsc::Sender<Message>,
+    authenticator: Arc<Authenticator>,
+    received: mpsc::Sender<Received>,
+}
+
+/// What reaches the capturer.
+#[derive(Debug)]
+pub enum Received {
+    /// A message.
+    Message(Message),
+    /// Of a mail that was refused, that it came: the user may wait for it.
+    Rejected(Rejected),
+}
+
+impl Received {
+    /// The message, if it is one.
+    #[must_use]
+    pub fn message(self) -> Option<Message> {
+        match self {
+            Self::Message(message) => Some(message),
+            Self::Rejected(_) => None,
+        }
+    }
+}
+
+/// A mail that was refused; none of its text is kept.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// Whom it says that it is from.
+    pub sender: Sender,
+    /// When it came, by this machine's clock.
+    pub received_at: Timestamp,
+    /// Why it was refused.
+    pub why: NotAuthentic,
 }
 
 /// A text message whose gateway is known by its signature.
@@ -45,11 +80,11 @@ pub(crate) struct Sms {
 /// Why a message was not taken; the text is fit to be sent to the peer.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// The sender of a mail could not be verified.
+    /// Nothing proves the sender of a mail.
     #[error(
-        "the sender of this mail cannot be verified; the user may start `agent-otp up --accept-unverified-mail`"
+        "the sender of this mail is not proven: {0}; the user may start `agent-otp up --accept-unverified-mail`"
     )]
-    Unverified,
+    NotAuthentic(NotAuthentic),
     /// The message could not be read.
     #[error("the message cannot be read: {0}")]
     Malformed(String),
@@ -67,9 +102,9 @@ impl From<MailError> for Refused {
 impl Intake {
     /// An intake, and the other end of it.
     #[must_use]
-    pub fn new(unverified: Unverified) -> (Self, mpsc::Receiver<Message>) {
-        let (messages, received) = mpsc::channel(WAITING_MAX);
-        (Self { unverified, messages }, received)
+    pub fn new(unverified: Unverified, authenticator: Authenticator) -> (Self, mpsc::Receiver<Received>) {
+        let (sender, received) = mpsc::channel(WAITING_MAX);
+        (Self { unverified, authenticator: Arc::new(authenticator), received: sender }, received)
     }
 
     /// Reads and judges one e-mail and hands it to the capturer.
@@ -77,14 +112,16 @@ impl Intake {
     /// # Errors
     ///
     /// [`Refused`] says why it was not taken.
-    pub async fn mail(&self, source: &'static str, raw: Zeroizing<Vec<u8>>) -> Result<(), Refused> {
+    pub async fn mail(
+        &self,
+        source: &'static str,
+        envelope: &Envelope,
+        raw: Zeroizing<Vec<u8>>,
+    ) -> Result<(), Refused> {
         let received_at = clock::now();
-        // Nothing of a message that may not be used is looked at.
-        if self.unverified == Unverified::Refuse {
-            return Err(Refused::Unverified);
-        }
         // Reading hostile HTML may take a while, which other connections need not wait for.
-        let mail = tokio::task::spawn_blocking(move || mail::read(&raw)).await.map_err(|error| {
+        let read = move || mail::read(&raw).map(|mail| (raw, mail));
+        let (raw, mail) = tokio::task::spawn_blocking(read).await.map_err(|error| {
             // One that breaks its reader down does so each time: it is not to come again.
             if error.is_panic() {
                 Refused::Malformed("its reader broke down".to_owned())
@@ -94,16 +131,17 @@ impl Intake {
         })??;
         let address =
             mail.from.parse().map_err(|_| Refused::Malformed("its sender is no address".to_owned()))?;
-        let message = Message {
-            channel: Channel::Email,
-            sender: Sender::Address(address),
-            check: SenderCheck::Unverified,
-            source,
-            received_at,
-            id: mail.id,
-            text: mail.text,
+        let sender = Sender::Address(address);
+        let verified = self.authenticator.verify(&raw, envelope, received_at).await;
+        let message = match (verified, self.unverified) {
+            (Ok(authentic), _) => message(source, sender, mail, authentic, received_at),
+            (Err(_), Unverified::Accept) => message(source, sender, mail, TAKEN_ON_ITS_WORD, received_at),
+            (Err(why), Unverified::Refuse) => {
+                self.hand_on(Received::Rejected(Rejected { sender, received_at, why }))?;
+                return Err(Refused::NotAuthentic(why));
+            }
         };
-        self.messages.try_send(message).map_err(|_| Refused::Busy)
+        self.hand_on(Received::Message(message))
     }
 
     /// Hands one text message to the capturer. That nobody vouches for its sender is in the nature of SMS, so it is
@@ -121,6 +159,34 @@ impl Intake {
             id: Some(id),
             text,
         };
-        self.messages.try_send(message).map_err(|_| Refused::Busy)
+        self.hand_on(Received::Message(message))
+    }
+
+    fn hand_on(&self, received: Received) -> Result<(), Refused> {
+        self.received.try_send(received).map_err(|_| Refused::Busy)
+    }
+}
+
+/// What is known of a mail that is taken although nothing proves its sender.
+const TAKEN_ON_ITS_WORD: Authentic =
+    Authentic { check: SenderCheck::Unverified, written_at: None, covers_subject: true };
+
+fn message(
+    source: &'static str,
+    sender: Sender,
+    mail: Mail,
+    authentic: Authentic,
+    received_at: Timestamp,
+) -> Message {
+    let Authentic { check, written_at, covers_subject } = authentic;
+    Message {
+        channel: Channel::Email,
+        sender,
+        check,
+        source,
+        // What was sent long ago is old, however late it comes; a time to come is none.
+        received_at: written_at.map_or(received_at, |written_at| written_at.min(received_at)),
+        id: mail.id,
+        text: if covers_subject { mail.text } else { mail.text.without_subject() },
     }
 }

@@ -19,7 +19,7 @@ mod watch;
 
 pub use approver::{Approver, ApproverError};
 pub use capturer::{Capturer, CapturerError};
-pub use intake::{Intake, Refused, Unverified};
+pub use intake::{Intake, Received, Refused, Rejected, Unverified};
 pub use message::Message;
 pub use notices::{Notice, Notices};
 pub use obstacle::Obstacle;

@@ -16,7 +16,7 @@ pub struct Message {
     pub check: SenderCheck,
     /// Which source took it.
     pub source: &'static str,
-    /// When it was received, by this machine's clock.
+    /// When it was received, by this machine's clock; of one that proves that it was written earlier, that time.
     pub received_at: Timestamp,
     /// What names it among all messages, as SHA-256: an e-mail's Message-ID (RFC 5322 §3.6.4), if it has one.
     pub id: Option<Digest>,

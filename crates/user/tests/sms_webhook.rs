@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use agent_otp_domain::{ContentPattern, Sender, Timestamp};
 use agent_otp_jetstream::clock;
+use agent_otp_user::mail::authentication::{Authenticator, Dns};
 use agent_otp_user::source::sms_webhook::{KIND, SmsWebhook};
 use agent_otp_user::source::{Source, SourceError};
-use agent_otp_user::{Intake, Message, Unverified};
+use agent_otp_user::{Intake, Message, Received, Unverified};
 use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
@@ -290,7 +291,7 @@ struct Webhook {
     address: SocketAddr,
     stop: CancellationToken,
     running: JoinHandle<Result<(), SourceError>>,
-    messages: mpsc::Receiver<Message>,
+    messages: mpsc::Receiver<Received>,
     dir: TempDir,
 }
 
@@ -300,7 +301,8 @@ impl Webhook {
         let source = SmsWebhook::bind(([127, 0, 0, 1], 0).into(), &dir.path().join("sources")).await.unwrap();
         let address = source.local_addr();
         let stop = CancellationToken::new();
-        let (intake, messages) = Intake::new(Unverified::Refuse);
+        let (intake, messages) =
+            Intake::new(Unverified::Refuse, Authenticator::new(Dns::None, None).unwrap());
         let running = tokio::spawn(Box::new(source).run(intake, stop.clone()));
         Self { address, stop, running, messages, dir }
     }
@@ -344,7 +346,7 @@ impl Webhook {
     async fn stop(mut self) -> Vec<Message> {
         self.stop.cancel();
         timeout(Duration::from_secs(30), self.running).await.unwrap().unwrap().unwrap();
-        std::iter::from_fn(|| self.messages.try_recv().ok()).collect()
+        std::iter::from_fn(|| self.messages.try_recv().ok()).filter_map(Received::message).collect()
     }
 }
 

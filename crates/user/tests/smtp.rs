@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use agent_otp_domain::{Channel, ContentPattern, Sender};
+use agent_otp_user::mail::authentication::{Authenticator, Dns};
 use agent_otp_user::source::smtp::Smtp;
 use agent_otp_user::source::{Source, SourceError};
-use agent_otp_user::{Intake, Message, Unverified};
+use agent_otp_user::{Intake, Message, Received, Unverified};
 use lettre::address::Envelope;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -106,7 +107,8 @@ async fn mail_whose_sender_nobody_vouches_for_is_refused_unless_the_user_accepts
     let reply = listener.deliver(MAIL).await;
     assert_eq!(
         reply,
-        "550 5.7.1 the sender of this mail cannot be verified; the user may start `agent-otp up --accept-unverified-mail`\r\n"
+        "550 5.7.1 the sender of this mail is not proven: it bears no signature of its sender's domain; \
+         the user may start `agent-otp up --accept-unverified-mail`\r\n"
     );
     assert_eq!(listener.stop().await.len(), 0);
 }
@@ -139,7 +141,7 @@ async fn mail_is_put_off_while_too_much_of_it_waits_and_taken_afterwards() {
         assert!(listener.deliver(MAIL).await.starts_with("250 "));
     }
     assert_eq!(listener.deliver(MAIL).await, "451 4.3.2 too many messages are waiting; try again\r\n");
-    assert!(listener.messages.try_recv().is_ok());
+    assert!(listener.received.try_recv().is_ok());
     assert!(listener.deliver(MAIL).await.starts_with("250 "));
     assert_eq!(listener.stop().await.len(), 64);
 }
@@ -378,7 +380,7 @@ struct Listener {
     address: SocketAddr,
     stop: CancellationToken,
     running: JoinHandle<Result<(), SourceError>>,
-    messages: mpsc::Receiver<Message>,
+    received: mpsc::Receiver<Received>,
 }
 
 impl Listener {
@@ -391,9 +393,10 @@ impl Listener {
         let smtp = Smtp::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = smtp.local_addr();
         let stop = CancellationToken::new();
-        let (intake, messages) = Intake::new(unverified);
+        let authenticator = Authenticator::new(Dns::None, None).unwrap();
+        let (intake, received) = Intake::new(unverified, authenticator);
         let running = tokio::spawn(Box::new(smtp).run(intake, stop.clone()));
-        Self { address, stop, running, messages }
+        Self { address, stop, running, received }
     }
 
     fn mail_program(&self) -> AsyncSmtpTransport<Tokio1Executor> {
@@ -414,7 +417,7 @@ impl Listener {
     async fn stop(mut self) -> Vec<Message> {
         self.stop.cancel();
         timeout(Duration::from_secs(30), self.running).await.unwrap().unwrap().unwrap();
-        std::iter::from_fn(|| self.messages.try_recv().ok()).collect()
+        std::iter::from_fn(|| self.received.try_recv().ok()).filter_map(Received::message).collect()
     }
 }
 

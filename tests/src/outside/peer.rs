@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use agent_otp_user::mail::authentication::{Authenticator, Dns};
 use agent_otp_user::source::Source;
-use agent_otp_user::{Intake, Message, Unverified};
+use agent_otp_user::{Intake, Message, Received, Unverified};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -19,7 +20,7 @@ const SESSION_MAX: Duration = Duration::from_secs(8);
 pub(super) struct Peer {
     runtime: Runtime,
     address: SocketAddr,
-    received: mpsc::Receiver<Message>,
+    received: mpsc::Receiver<Received>,
 }
 
 /// What came of one connection.
@@ -34,7 +35,8 @@ impl Peer {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let source = runtime.block_on(bind);
         let address = source.local_addr();
-        let (intake, received) = Intake::new(Unverified::Accept);
+        let (intake, received) =
+            Intake::new(Unverified::Accept, Authenticator::new(Dns::None, None).unwrap());
         runtime.spawn(source.run(intake, CancellationToken::new()));
         Self { runtime, address, received }
     }
@@ -43,7 +45,8 @@ impl Peer {
     pub(super) fn hear(&mut self, bytes: &[u8]) -> Heard {
         let heard = async { timeout(SESSION_MAX, exchange(self.address, bytes)).await };
         let answer = self.runtime.block_on(heard).expect("a peer that waits for nothing is answered at once");
-        let messages = std::iter::from_fn(|| self.received.try_recv().ok()).collect();
+        let messages =
+            std::iter::from_fn(|| self.received.try_recv().ok()).filter_map(Received::message).collect();
         Heard { answer, messages }
     }
 }

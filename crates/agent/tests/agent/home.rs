@@ -11,6 +11,7 @@ use agent_otp_jetstream::{Bus, Vault, Who, clock};
 use agent_otp_keyring::{Home as Keys, Pin};
 use agent_otp_relay::{Relay, ServeError};
 use agent_otp_trust::{IdentityKey, Member, VerifiedRequest};
+use agent_otp_user::mail::authentication::{Authenticator, Dns};
 use agent_otp_user::source::Source as _;
 use agent_otp_user::source::smtp::Smtp;
 use agent_otp_user::{Approver, Capturer, Intake, Notices, Owner, OwnerError, Unverified};
@@ -122,7 +123,8 @@ impl Home {
         let notices = Notices::open(self.notices_file());
         let capturer = Capturer::connect(&login, keys(&self.world, DESK), name(DESK), notices).await.unwrap();
         let smtp = Smtp::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-        let (intake, messages) = Intake::new(Unverified::Accept);
+        let (intake, messages) =
+            Intake::new(Unverified::Accept, Authenticator::new(Dns::None, None).unwrap());
         let (stop, address) = (CancellationToken::new(), smtp.local_addr());
         let mut running = JoinSet::new();
         let stopped = stop.clone();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agent_otp_agent::Asking;
+use agent_otp_user::mail::authentication::Envelope;
 use anyhow::{Context as _, ensure};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -36,8 +37,8 @@ async fn one(stage: &Stage) -> anyhow::Result<Duration> {
     let (domain, code) = sender_and_code(number);
     let asking = Asking::code_by_email("Measure what a request costs", &domain)?;
     let mail = Zeroizing::new(mail(&domain, &code).into_bytes());
-    let begun = Instant::now();
-    let (pending, taken) = tokio::join!(stage.agent.request(asking), stage.intake.mail(SOURCE, mail));
+    let (from, begun) = (Envelope::local(), Instant::now());
+    let (pending, taken) = tokio::join!(stage.agent.request(asking), stage.intake.mail(SOURCE, &from, mail));
     taken?;
     let received = pending?.wait().await?;
     let taken = begun.elapsed();

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::args::MailProof;
 use crate::party::tell;
 use crate::place::Place;
 use crate::setup::{self, Setup};
@@ -110,7 +111,7 @@ impl Stage {
             Notices::open(ground.place.notices()),
         )
         .await?;
-        let (intake, messages) = Intake::new(Unverified::Accept);
+        let (intake, messages) = Intake::new(Unverified::Accept, MailProof::default().authenticator()?);
         let stopped = stop.clone();
         parties.spawn(async move {
             capturer.run(messages, stopped).await;

@@ -43,6 +43,12 @@ impl Text {
         Self { subject, readings, links }
     }
 
+    /// The same without its subject, where that is not to be relied on.
+    #[must_use]
+    pub fn without_subject(self) -> Self {
+        Self { subject: Zeroizing::default(), ..self }
+    }
+
     /// The subject; empty for a text message.
     #[must_use]
     pub fn subject(&self) -> &str {

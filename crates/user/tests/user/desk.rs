@@ -7,8 +7,9 @@ use agent_otp_domain::{
     CLOCK_SKEW_MAX, Channel, Channels, Digest, EventType, Filter, KeyId, Sender, Timestamp, Wanted,
 };
 use agent_otp_trust::VerifiedRequest;
-use agent_otp_user::Message;
 use agent_otp_user::desk::{Desk, Doubt, KEPT_FOR, KEPT_MAX, Outcome};
+use agent_otp_user::mail::authentication::NotAuthentic;
+use agent_otp_user::{Message, Rejected};
 
 use crate::given::{
     MS, TTL, approve, approved, at, captured, capturer, decision_of, ended, filter, key, mail, requested,
@@ -430,6 +431,27 @@ fn the_debug_of_a_desk_shows_no_code_and_no_text() {
     assert!(!shown.contains("482913") && !shown.contains("login"), "{shown}");
 }
 
+#[test]
+fn of_a_mail_that_was_refused_exactly_those_requests_tell_that_wait_for_its_sender() {
+    let refused = |address: &str, received_at| Rejected {
+        sender: Sender::Address(address.parse().unwrap()),
+        received_at,
+        why: NotAuthentic::Changed,
+    };
+    let other = approve(asking(requested(2), filter("other.example")), None, at(TTL), vec![capturer()]);
+    let mut desk = desk([approved(1), other, requested(3)]);
+    desk.reject(refused("a@mail.acme.example", at(1)));
+    assert_eq!(settled(&mut desk, at(2)), ["1: Sender(Changed)?"]);
+    desk.reject(refused("a@acme.example", at(3)));
+    assert!(settled(&mut desk, at(3)).is_empty(), "the user is told once");
+    desk.learn(approved(3));
+    assert_eq!(settled(&mut desk, at(4)), ["3: Sender(Changed)?"], "an approval may come later");
+    desk.reject(refused("a@other.example", at(0).before(CLOCK_SKEW_MAX + MS)));
+    assert!(settled(&mut desk, at(5)).is_empty(), "it came before the request");
+    desk.receive(mail(CODE));
+    assert!(settled(&mut desk, at(6)).contains(&"1: Requests?".to_owned()), "the request stands as before");
+}
+
 /// A desk that has learnt of these requests.
 fn desk<const N: usize>(requests: [VerifiedRequest; N]) -> Desk {
     let mut desk = Desk::new(capturer(), BTreeSet::<Digest>::new());
@@ -444,7 +466,7 @@ fn settled(desk: &mut Desk, now: Timestamp) -> Vec<String> {
     let number = |of: &agent_otp_domain::RequestKey| (1..=3).find(|number| key(*number) == *of).unwrap();
     let shown = |outcome| match outcome {
         Outcome::Release(release) => format!("{}: {}", number(&release.request.key), release.code.expose()),
-        Outcome::Ask(key, doubt @ (Doubt::Requests | Doubt::Codes | Doubt::Copy)) => {
+        Outcome::Ask(key, doubt @ (Doubt::Requests | Doubt::Codes | Doubt::Copy | Doubt::Sender(_))) => {
             format!("{}: {doubt:?}?", number(&key))
         }
     };

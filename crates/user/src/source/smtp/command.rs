@@ -11,13 +11,15 @@ use super::reply::Reply;
 /// The flags of MAIL that the listener offers.
 const MAIL_FLAGS: u64 = MAIL_BODY_7BIT | MAIL_BODY_8BITMIME | MAIL_SMTPUTF8;
 
-/// A command that the listener offers. Sender and recipient are judged by their syntax alone: who wrote
-/// a mail is seen from its header and its signatures, and everything is for one person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A command that the listener offers. Recipients are judged by their syntax alone: everything is for one person.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
-    Ehlo,
-    Helo,
-    Mail,
+    /// With what the peer calls itself.
+    Ehlo(String),
+    /// With what the peer calls itself.
+    Helo(String),
+    /// With the address that a bounce goes to; empty in a bounce.
+    Mail(String),
     Rcpt,
     Data,
     Rset,
@@ -51,9 +53,9 @@ impl Command {
 
     fn offered(request: Request<Cow<'_, str>>) -> Result<Self, Reply> {
         match request {
-            Request::Ehlo { .. } => Ok(Self::Ehlo),
-            Request::Helo { .. } => Ok(Self::Helo),
-            Request::Mail { from } => offered_sender(from).map(|()| Self::Mail),
+            Request::Ehlo { host } => Ok(Self::Ehlo(host.into_owned())),
+            Request::Helo { host } => Ok(Self::Helo(host.into_owned())),
+            Request::Mail { from } => offered_sender(from).map(Self::Mail),
             Request::Rcpt { to } => offered_recipient(to).map(|()| Self::Rcpt),
             Request::Data => Ok(Self::Data),
             Request::Rset => Ok(Self::Rset),
@@ -79,7 +81,7 @@ fn is_http(text: &[u8]) -> bool {
     text.windows(6).any(|window| window == b" HTTP/")
 }
 
-fn offered_sender(from: MailFrom<Cow<'_, str>>) -> Result<(), Reply> {
+fn offered_sender(from: MailFrom<Cow<'_, str>>) -> Result<String, Reply> {
     if from.size > MAIL_MAX {
         return Err(Reply::TOO_LARGE);
     }
@@ -89,7 +91,7 @@ fn offered_sender(from: MailFrom<Cow<'_, str>>) -> Result<(), Reply> {
         size: from.size,
         ..MailFrom::default()
     };
-    if from == offered { Ok(()) } else { Err(Reply::PARAMETER_NOT_OFFERED) }
+    if from == offered { Ok(from.address.into_owned()) } else { Err(Reply::PARAMETER_NOT_OFFERED) }
 }
 
 fn offered_recipient(to: RcptTo<Cow<'_, str>>) -> Result<(), Reply> {
@@ -119,18 +121,18 @@ mod tests {
     #[test]
     fn what_is_offered_is_read() {
         for (line, command) in [
-            ("EHLO laptop.example", Command::Ehlo),
-            ("ehlo [127.0.0.1]", Command::Ehlo),
-            ("EHLO [IPv6:::1]", Command::Ehlo),
-            ("HELO laptop", Command::Helo),
-            ("MAIL FROM:<>", Command::Mail),
-            ("MAIL FROM:<> SIZE=1000", Command::Mail),
-            ("mail from: <a@b.example> ", Command::Mail),
-            ("MAIL FROM:<a@b.example> BODY=8BITMIME SIZE=10485760", Command::Mail),
-            ("MAIL FROM:<a@b.example> BODY=7BIT", Command::Mail),
-            ("MAIL FROM:<jürgen@bücher.example> SMTPUTF8", Command::Mail),
-            ("MAIL FROM:<\"two words\"@b.example>", Command::Mail),
-            ("MAIL FROM:<@c.example:a@b.example>", Command::Mail),
+            ("EHLO laptop.example", Command::Ehlo("laptop.example".to_owned())),
+            ("ehlo [127.0.0.1]", Command::Ehlo("[127.0.0.1]".to_owned())),
+            ("EHLO [IPv6:::1]", Command::Ehlo("[IPv6:::1]".to_owned())),
+            ("HELO laptop", Command::Helo("laptop".to_owned())),
+            ("MAIL FROM:<>", Command::Mail(String::new())),
+            ("MAIL FROM:<> SIZE=1000", Command::Mail(String::new())),
+            ("mail from: <a@b.example> ", Command::Mail("a@b.example".to_owned())),
+            ("MAIL FROM:<a@b.example> BODY=8BITMIME SIZE=10485760", Command::Mail("a@b.example".to_owned())),
+            ("MAIL FROM:<a@b.example> BODY=7BIT", Command::Mail("a@b.example".to_owned())),
+            ("MAIL FROM:<jürgen@bücher.example> SMTPUTF8", Command::Mail("jürgen@bücher.example".to_owned())),
+            ("MAIL FROM:<\"two words\"@b.example>", Command::Mail("two words@b.example".to_owned())),
+            ("MAIL FROM:<@c.example:a@b.example>", Command::Mail("a@b.example".to_owned())),
             ("RCPT TO:<otp@localhost>", Command::Rcpt),
             ("RCPT TO:<a+b@c.example>", Command::Rcpt),
             ("RCPT TO:<Postmaster>", Command::Rcpt),

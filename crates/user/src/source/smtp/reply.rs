@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::intake::Refused;
+use crate::mail::authentication::NotAuthentic;
 
 use super::data::MAIL_MAX;
 
@@ -74,7 +75,9 @@ impl Reply {
     /// Why a mail was not taken.
     pub(super) fn refused(refused: &Refused) -> Self {
         let code = match refused {
-            Refused::Unverified => "550 5.7.1",
+            // The peer is to come again, when the DNS may answer.
+            Refused::NotAuthentic(NotAuthentic::NoAnswer) => "451 4.4.3",
+            Refused::NotAuthentic(_) => "550 5.7.1",
             Refused::Malformed(_) => "550 5.6.0",
             Refused::Busy => "451 4.3.2",
         };
@@ -123,7 +126,11 @@ mod tests {
 
     #[test]
     fn a_refusal_says_whether_and_how_to_come_back() {
-        for (refused, code) in [(Refused::Unverified, "550 5.7.1 "), (Refused::Busy, "451 4.3.2 ")] {
+        for (refused, code) in [
+            (Refused::NotAuthentic(NotAuthentic::Unsigned), "550 5.7.1 "),
+            (Refused::NotAuthentic(NotAuthentic::NoAnswer), "451 4.4.3 "),
+            (Refused::Busy, "451 4.3.2 "),
+        ] {
             assert!(Reply::refused(&refused).to_line().starts_with(code), "{refused:?}");
         }
     }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::intake::Intake;
+use crate::mail::authentication::Envelope;
 
 use super::NAME;
 use super::command::Command;
@@ -30,6 +31,8 @@ const REPLY_MAX: Duration = Duration::from_secs(30);
 /// One peer's session.
 pub(super) struct Session {
     peer: SocketAddr,
+    /// What it has said of itself, and whom it has named as sender, last.
+    envelope: Envelope,
     incoming: Incoming,
     outgoing: OwnedWriteHalf,
     intake: Intake,
@@ -54,7 +57,8 @@ impl Session {
     pub(super) fn new(stream: TcpStream, peer: SocketAddr, intake: Intake, stop: CancellationToken) -> Self {
         let (incoming, outgoing) = stream.into_split();
         let incoming = Incoming::new(incoming, stop.clone());
-        Self { peer, incoming, outgoing, intake, stop, stage: Stage::Connected, complaints: 0 }
+        let envelope = Envelope { peer: peer.ip(), helo: String::new(), sender: String::new() };
+        Self { peer, envelope, incoming, outgoing, intake, stop, stage: Stage::Connected, complaints: 0 }
     }
 
     /// Serves the peer until it leaves, breaks off, or the listener stops.
@@ -88,9 +92,9 @@ impl Session {
 
     async fn answer(&mut self, command: Command) -> Result<Reply, End> {
         Ok(match command {
-            Command::Ehlo => self.hello(Reply::extensions()),
-            Command::Helo => self.hello(Reply::HELLO),
-            Command::Mail => self.mail(),
+            Command::Ehlo(helo) => self.hello(helo, Reply::extensions()),
+            Command::Helo(helo) => self.hello(helo, Reply::HELLO),
+            Command::Mail(sender) => self.mail(sender),
             Command::Rcpt => self.rcpt(),
             Command::Data => self.data().await?,
             Command::Rset => self.rset(),
@@ -101,15 +105,17 @@ impl Session {
         })
     }
 
-    fn hello(&mut self, reply: Reply) -> Reply {
+    fn hello(&mut self, helo: String, reply: Reply) -> Reply {
+        self.envelope.helo = helo;
         self.stage = Stage::Ready;
         reply
     }
 
-    fn mail(&mut self) -> Reply {
+    fn mail(&mut self, sender: String) -> Reply {
         match self.stage {
             Stage::Connected => Reply::HELLO_FIRST,
             Stage::Ready => {
+                self.envelope.sender = sender;
                 self.stage = Stage::Sender;
                 Reply::SENDER_OK
             }
@@ -150,7 +156,8 @@ impl Session {
             return Ok(Reply::TOO_LARGE);
         };
         let octets = mail.len();
-        let taken = self.stop.run_until_cancelled(self.intake.mail(NAME, mail)).await.ok_or(End::Stopping)?;
+        let taken = self.intake.mail(NAME, &self.envelope, mail);
+        let taken = self.stop.run_until_cancelled(taken).await.ok_or(End::Stopping)?;
         let reply = taken.map_or_else(|refused| Reply::refused(&refused), |()| Reply::ACCEPTED);
         info!(peer = %self.peer, octets, outcome = reply.code(), "mail received");
         Ok(reply)

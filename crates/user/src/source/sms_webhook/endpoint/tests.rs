@@ -11,7 +11,8 @@ use sha1::Sha1;
 use sha2::Sha256;
 use tokio::sync::mpsc;
 
-use crate::intake::Unverified;
+use crate::intake::{Received, Unverified};
+use crate::mail::authentication::{Authenticator, Dns};
 use crate::message::Message;
 
 use super::*;
@@ -26,7 +27,7 @@ fn a_gateways_own_delivery_is_taken_with_its_sender_and_text() {
         let vector = Vector::of(provider);
         let mut desk = Desk::new();
         assert_eq!(desk.judge(&vector.delivery, &vector.key, SIGNED_AT).unwrap(), Outcome::Taken);
-        let message = desk.messages.try_recv().unwrap();
+        let message = desk.message().unwrap();
         let readings: Vec<&str> = message.text.readings().collect();
         assert_eq!(readings, ["719204 is your GitHub authentication code.\n\n@github.com #719204"]);
         assert_eq!(message.sender, Sender::SenderId("GitHub".parse().unwrap()));
@@ -170,7 +171,7 @@ fn what_the_phone_received_long_ago_is_old_and_what_it_will_receive_is_new() {
         event["payload"]["receivedAt"] = received_at.into();
         let mut desk = Desk::new();
         desk.judge(&android(&event, "1795425245"), KEY, SIGNED_AT).unwrap();
-        let received_at = desk.messages.try_recv().unwrap().received_at;
+        let received_at = desk.message().unwrap().received_at;
         assert_eq!(received_at.as_unix_ms() - SIGNED_AT.as_unix_ms(), ms, "{received_at}");
     }
 }
@@ -263,7 +264,7 @@ fn a_sender_is_a_number_or_a_sender_id_as_requests_name_them() {
         let mut desk = Desk::new();
         let outcome = desk.judge(&android(&event, "1795425245"), KEY, SIGNED_AT).unwrap();
         assert_eq!(outcome, if expected.is_some() { Outcome::Taken } else { Outcome::NoSender }, "{text}");
-        assert_eq!(desk.messages.try_recv().ok().map(|message| message.sender), expected, "{text}");
+        assert_eq!(desk.message().map(|message| message.sender), expected, "{text}");
     }
     let mut old = event();
     let payload = old["payload"].as_object_mut().unwrap();
@@ -271,7 +272,7 @@ fn a_sender_is_a_number_or_a_sender_id_as_requests_name_them() {
     payload.insert("phoneNumber".to_owned(), json!("+15551234567"));
     let mut desk = Desk::new();
     desk.judge(&android(&old, "1795425245"), KEY, SIGNED_AT).unwrap();
-    assert_eq!(desk.messages.try_recv().ok().map(|message| message.sender), number("+15551234567"));
+    assert_eq!(desk.message().map(|message| message.sender), number("+15551234567"));
 }
 
 #[test]
@@ -286,7 +287,7 @@ fn a_message_is_taken_once_however_often_it_is_delivered() {
     // The same id at another gateway is another message as well.
     let twilio = twilio("https://a.example/sms", "MessageSid=1&From=GitHub&Body=1", &[("host", "a.example")]);
     assert_eq!(desk.judge(&twilio, KEY, SIGNED_AT).unwrap(), Outcome::Taken);
-    let ids: Vec<_> = std::iter::from_fn(|| desk.messages.try_recv().ok()?.id).collect();
+    let ids: Vec<_> = std::iter::from_fn(|| desk.message()?.id).collect();
     assert_eq!(ids.len(), 3);
     assert!(ids[0] != ids[1] && ids[0] != ids[2]);
 }
@@ -303,7 +304,7 @@ fn a_message_that_was_put_off_is_taken_when_it_comes_again() {
         assert_eq!(desk.judge(&numbered(number), KEY, SIGNED_AT).unwrap(), Outcome::Taken);
     }
     assert!(matches!(desk.judge(&numbered(64), KEY, SIGNED_AT), Err(Refusal::Busy)));
-    desk.messages.try_recv().unwrap();
+    desk.message().unwrap();
     assert_eq!(desk.judge(&numbered(64), KEY, SIGNED_AT).unwrap(), Outcome::Taken);
 }
 
@@ -327,7 +328,7 @@ fn a_delivery_without_a_gateways_signature_says_what_would_be_one() {
 /// An endpoint, and the other end of its intake.
 struct Desk {
     endpoint: Endpoint,
-    messages: mpsc::Receiver<Message>,
+    messages: mpsc::Receiver<Received>,
     _dir: tempfile::TempDir,
 }
 
@@ -335,9 +336,14 @@ impl Desk {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         // What the user said of mail does not matter.
-        let (intake, messages) = Intake::new(Unverified::Refuse);
+        let (intake, messages) =
+            Intake::new(Unverified::Refuse, Authenticator::new(Dns::None, None).unwrap());
         let keys = Keys::open(&dir.path().join("sources")).unwrap();
         Self { endpoint: Endpoint::new(keys, intake), messages, _dir: dir }
+    }
+
+    fn message(&mut self) -> Option<Message> {
+        self.messages.try_recv().ok()?.message()
     }
 
     fn judge(&self, delivery: &Delivery, key: &str, now: Timestamp) -> Result<Outcome, Refusal> {

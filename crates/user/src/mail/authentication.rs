@@ -1,0 +1,407 @@
+//! Whether a mail is from whom it says: DKIM (RFC 6376) or SPF (RFC 7208), aligned with `From` by DMARC (RFC 9989).
+//!
+//! A domain without a DMARC policy proves nothing. What counts besides the standards: the registrable domain by the
+//! Public Suffix List is the same; `From` is signed, all of the body is, and what the mail says is recent is, too.
+//!
+//! SPF speaks of the peer that hands a mail over. One on this machine or its network is the user's own forwarder, of
+//! which the sender's domain knows nothing: there, DKIM alone proves a mail.
+
+mod dns;
+mod results;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::slice;
+use std::time::Duration;
+
+use agent_otp_domain::Timestamp;
+use agent_otp_trust::SenderCheck;
+use mail_auth::common::crypto::Algorithm;
+use mail_auth::dkim::{DkimError, Signature};
+use mail_auth::dmarc::verify::DmarcParameters;
+use mail_auth::spf::verify::SpfParameters;
+use mail_auth::{
+    AuthenticatedMessage, DkimOutput, DkimResult, DmarcOutput, DmarcResult, DnsError, Error,
+    MessageAuthenticator, SpfOutput, SpfResult,
+};
+use mail_parser::{HeaderName, Message, MessageParser};
+use tokio::time::{Instant, sleep, timeout_at};
+
+pub use dns::Dns;
+pub use results::{AuthservId, AuthservIdError};
+
+use super::sender;
+
+/// How long a mail may have been under way: as long as a request may be open.
+pub const AGE_MAX: Duration = Duration::from_hours(1);
+/// How long a mail waits for the DNS.
+pub const WAIT_MAX: Duration = Duration::from_secs(20);
+/// How long it waits before it asks again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How many signatures of the sender's domain are verified; services write one or two.
+const SIGNATURES_MAX: usize = 4;
+
+/// Verifies who sent a mail.
+pub struct Authenticator {
+    verifier: MessageAuthenticator,
+    trusted: Option<AuthservId>,
+    /// How long a mail waits for the DNS.
+    wait_max: Duration,
+}
+
+/// Who handed a mail over, and what the peer said of itself (RFC 5321).
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// The peer's address.
+    pub peer: IpAddr,
+    /// What it called itself in EHLO or HELO.
+    pub helo: String,
+    /// The address of MAIL; empty for a bounce.
+    pub sender: String,
+}
+
+/// What proves the sender of a mail, and how far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Authentic {
+    /// The proof.
+    pub check: SenderCheck,
+    /// When it was written, or else signed; nothing if a server of its sender's handed it over.
+    pub written_at: Option<Timestamp>,
+    /// Whether the proof covers the subject.
+    pub covers_subject: bool,
+}
+
+/// Why nothing proves the sender of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum NotAuthentic {
+    /// There is no signature of the domain of `From`, and SPF says nothing or is not aligned.
+    #[error("it bears no signature of its sender's domain")]
+    Unsigned,
+    /// A signature with `l=`: anybody may have added the rest.
+    #[error("its signature covers only a part of it")]
+    Partial,
+    /// The signature leaves out `From`, or is of the kind rsa-sha1, which proves nothing (RFC 8301).
+    #[error("its signature is of a kind that proves no sender")]
+    Weak,
+    /// The mail was changed, or the signature is forged.
+    #[error("its signature is wrong: it was changed on its way, or it is forged")]
+    Changed,
+    /// The signature says that it has expired.
+    #[error("its signature has expired")]
+    Expired,
+    /// The key is not in the DNS, or it was revoked.
+    #[error("its sender's domain does not publish the key of its signature")]
+    NoKey,
+    /// The domain has no DMARC policy.
+    #[error("its sender's domain publishes no DMARC policy")]
+    NoPolicy,
+    /// The signature is of another part of the domain than the DMARC policy demands.
+    #[error("its sender's DMARC policy demands another signature than it bears")]
+    Unaligned,
+    /// Neither is `Date` signed, nor does the signature give a time of its own.
+    #[error("it does not say in a way that can be verified when it was written")]
+    Undated,
+    /// It was written more than [`AGE_MAX`] before or after now.
+    #[error("it was not written within the last hour")]
+    Stale,
+    /// The DNS did not answer.
+    #[error("the DNS does not answer what its sender's domain publishes")]
+    NoAnswer,
+}
+
+/// Why nothing can be verified at all.
+#[derive(Debug, thiserror::Error)]
+#[error("the DNS cannot be used: {reason}")]
+pub struct AuthenticatorError {
+    reason: String,
+}
+
+impl Authenticator {
+    /// One that asks these servers, and believes the results of `trusted`.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthenticatorError`] if the operating system does not let it ask.
+    pub fn new(dns: Dns, trusted: Option<AuthservId>) -> Result<Self, AuthenticatorError> {
+        let wait_max = if dns == Dns::None { Duration::ZERO } else { WAIT_MAX };
+        Ok(Self { verifier: dns.verifier()?, trusted, wait_max })
+    }
+
+    /// Finds out what proves the sender of a mail that [`super::read`] has read. Where the DNS does not answer, it is
+    /// asked again for at most [`WAIT_MAX`]; of a mail without a signature it is asked nothing, unless SPF applies.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAuthentic`]; of [`NotAuthentic::NoAnswer`] alone may another attempt make something else.
+    pub async fn verify(
+        &self,
+        raw: &[u8],
+        envelope: &Envelope,
+        now: Timestamp,
+    ) -> Result<Authentic, NotAuthentic> {
+        let parsed = MessageParser::default().parse(raw).ok_or(NotAuthentic::Unsigned)?;
+        let from = sender::of(&parsed, raw).map_err(|_| NotAuthentic::Unsigned)?;
+        let (_, domain) = from.rsplit_once('@').ok_or(NotAuthentic::Unsigned)?;
+        let claim = Claim::of(&parsed, raw, domain).ok_or(NotAuthentic::Unsigned)?;
+        let until = Instant::now() + self.wait_max;
+        let authentic = loop {
+            match timeout_at(until, self.ask(&claim, envelope)).await {
+                Ok(Err(NotAuthentic::NoAnswer)) if Instant::now() + AGAIN_AFTER < until => {
+                    sleep(AGAIN_AFTER).await;
+                }
+                Ok(outcome) => break outcome?,
+                Err(_elapsed) => return Err(NotAuthentic::NoAnswer),
+            }
+        };
+        match authentic.written_at {
+            Some(written_at) if written_at.distance(now) > AGE_MAX => Err(NotAuthentic::Stale),
+            Some(_) | None => Ok(authentic),
+        }
+    }
+
+    async fn ask(&self, claim: &Claim<'_>, envelope: &Envelope) -> Result<Authentic, NotAuthentic> {
+        let is_trusted =
+            |server| results::vouch(claim.parsed, claim.message.raw_message, server, claim.domain);
+        if self.trusted.as_ref().is_some_and(is_trusted)
+            && let Ok(authentic) = claim.believed()
+        {
+            return Ok(authentic);
+        }
+        // A signature of the sender's own domain says how its mail is sent. Where it is wrong, SPF does not make it good.
+        if claim.is_signed || !is_elsewhere(envelope.peer) {
+            return self.by_dkim(claim).await;
+        }
+        self.by_spf(claim, envelope).await
+    }
+
+    async fn by_dkim(&self, claim: &Claim<'_>) -> Result<Authentic, NotAuthentic> {
+        if claim.message.dkim_headers.is_empty() {
+            return Err(claim.unsigned);
+        }
+        let mut best: Result<Authentic, NotAuthentic> = Err(claim.unsigned);
+        for output in self.verifier.verify_dkim(&claim.message).await {
+            let outcome = match self.aligned(claim, &output).await {
+                Ok(signature) => claim.signed(signature),
+                Err(why) => Err(why),
+            };
+            best = match (best, outcome) {
+                (Ok(one), Ok(other)) => Ok(if other.covers_subject { other } else { one }),
+                (Ok(one), Err(_)) => Ok(one),
+                (Err(_), Ok(other)) => Ok(other),
+                (Err(one), Err(other)) => Err(one.max(other)),
+            };
+        }
+        best
+    }
+
+    /// The signature, if it holds and DMARC is content with it.
+    async fn aligned<'a>(
+        &self,
+        claim: &Claim<'_>,
+        output: &'a DkimOutput<'_>,
+    ) -> Result<&'a Signature, NotAuthentic> {
+        let signature = match output.result() {
+            DkimResult::Pass => output.signature().ok_or(NotAuthentic::Changed)?,
+            DkimResult::TempError(_) => return Err(NotAuthentic::NoAnswer),
+            DkimResult::Neutral(Error::Dkim(DkimError::SignatureExpired)) => {
+                return Err(NotAuthentic::Expired);
+            }
+            DkimResult::Fail(Error::Dkim(DkimError::RevokedPublicKey))
+            | DkimResult::PermError(
+                Error::Dns(DnsError::RecordNotFound(_)) | Error::Dkim(DkimError::RevokedPublicKey),
+            ) => return Err(NotAuthentic::NoKey),
+            DkimResult::Neutral(_) | DkimResult::Fail(_) | DkimResult::PermError(_) | DkimResult::None => {
+                return Err(NotAuthentic::Changed);
+            }
+        };
+        let spf = SpfOutput::default();
+        let policy = DmarcParameters::new(&claim.message, slice::from_ref(output), "", &spf);
+        let dmarc = self.verifier.verify_dmarc(policy).await;
+        content(&dmarc, dmarc.dkim_result()).map(|()| signature)
+    }
+
+    async fn by_spf(&self, claim: &Claim<'_>, envelope: &Envelope) -> Result<Authentic, NotAuthentic> {
+        let Envelope { peer, helo, sender } = envelope;
+        // The server that a bounce is from is all that it names (RFC 7208 §2.4).
+        let domain = sender.rsplit_once('@').map_or(helo.as_str(), |(_, domain)| domain);
+        if registrable(domain).as_deref() != Some(claim.registrable.as_str()) {
+            return Err(claim.unsigned);
+        }
+        let identity = SpfParameters::verify_mail_from(*peer, helo, "agent-otp", sender);
+        let spf = self.verifier.verify_spf(identity).await;
+        match spf.result() {
+            SpfResult::Pass => {}
+            SpfResult::TempError => return Err(NotAuthentic::NoAnswer),
+            SpfResult::Fail
+            | SpfResult::SoftFail
+            | SpfResult::Neutral
+            | SpfResult::PermError
+            | SpfResult::None => return Err(claim.unsigned),
+        }
+        let policy = DmarcParameters::new(&claim.message, &[], domain, &spf);
+        let dmarc = self.verifier.verify_dmarc(policy).await;
+        content(&dmarc, dmarc.spf_result())?;
+        // What a server of the sender hands over itself, it has not kept for years.
+        Ok(Authentic { check: SenderCheck::Spf, written_at: None, covers_subject: true })
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator").field("trusted", &self.trusted).finish_non_exhaustive()
+    }
+}
+
+impl NotAuthentic {
+    /// What the user is told of such a mail, and what to do.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::NoAnswer => {
+                "a mail that says it is from this sender is refused for now, because the DNS does not answer; have the agent ask the service for a new one once this machine is online"
+            }
+            Self::Stale | Self::Undated => {
+                "a mail that says it is from this sender was refused, because it was not written within the last hour, or does not prove when; have the agent ask the service for a new one"
+            }
+            Self::Changed | Self::Partial | Self::Weak | Self::Expired | Self::NoKey | Self::Unaligned => {
+                "a mail that says it is from this sender was refused, because its signature does not prove it: it was changed on its way, or it is forged; deny the request if you did not expect that"
+            }
+            Self::Unsigned | Self::NoPolicy => {
+                "a mail that says it is from this sender was refused, because nothing proves it; if you trust it, copy the code out of it yourself: agent-otp capture"
+            }
+        }
+    }
+}
+
+impl Envelope {
+    /// One of a mail that this machine hands over, of which SPF says nothing.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { peer: IpAddr::from([127, 0, 0, 1]), helo: String::new(), sender: String::new() }
+    }
+}
+
+/// What a mail claims: whom it is from, and the signatures that might prove it.
+struct Claim<'a> {
+    parsed: &'a Message<'a>,
+    /// With those signatures alone that might prove it.
+    message: AuthenticatedMessage<'a>,
+    domain: &'a str,
+    registrable: String,
+    /// Whether it bears a signature of the sender's registrable domain, however weak.
+    is_signed: bool,
+    /// Whether it bears a signature, of whomever, that covers only a part of it.
+    is_partial: bool,
+    /// What is missing where no signature might prove it.
+    unsigned: NotAuthentic,
+}
+
+impl<'a> Claim<'a> {
+    /// `None` if no one party has registered the domain.
+    fn of(parsed: &'a Message<'a>, raw: &'a [u8], domain: &'a str) -> Option<Self> {
+        let registrable_domain = registrable(domain)?;
+        let mut message = AuthenticatedMessage::from_parsed(parsed, raw, true);
+        message
+            .dkim_headers
+            .retain(|header| registrable(&header.header.d).as_deref() == Some(registrable_domain.as_str()));
+        let is_signed = !message.dkim_headers.is_empty();
+        message.dkim_headers.retain(|header| {
+            let Signature { a, ref h, .. } = header.header;
+            a != Algorithm::RsaSha1 && covers(h, "from")
+        });
+        message.dkim_headers.truncate(SIGNATURES_MAX);
+        // A body that is signed in part is an error in strict parsing, whoever signed it.
+        let is_partial =
+            message.errors.iter().any(|error| error.header == Error::Dkim(DkimError::SignatureLength));
+        let unsigned = match (is_signed, is_partial) {
+            (true, _) => NotAuthentic::Weak,
+            (false, true) => NotAuthentic::Partial,
+            (false, false) => NotAuthentic::Unsigned,
+        };
+        let is_signed = is_signed || is_partial;
+        let registrable = registrable_domain;
+        Some(Self { parsed, message, domain, registrable, is_signed, is_partial, unsigned })
+    }
+
+    /// What a signature that holds proves.
+    fn signed(&self, signature: &Signature) -> Result<Authentic, NotAuthentic> {
+        let date = self.date().filter(|_| covers(&signature.h, "date"));
+        let written_at = date.or_else(|| signed_at(signature)).ok_or(NotAuthentic::Undated)?;
+        Ok(Authentic {
+            check: SenderCheck::Dkim,
+            written_at: Some(written_at),
+            covers_subject: self.subject_is_in(signature),
+        })
+    }
+
+    /// What the results of a trusted server prove: it does not say what of the mail was signed.
+    fn believed(&self) -> Result<Authentic, NotAuthentic> {
+        if self.is_partial {
+            return Err(NotAuthentic::Partial);
+        }
+        let signatures = || self.message.dkim_headers.iter().map(|header| &header.header);
+        let written_at = self.date().or_else(|| signatures().filter_map(signed_at).min());
+        Ok(Authentic {
+            check: SenderCheck::AuthenticationResults,
+            written_at: Some(written_at.ok_or(NotAuthentic::Undated)?),
+            covers_subject: signatures().all(|signature| self.subject_is_in(signature)),
+        })
+    }
+
+    /// What the one `Date` says.
+    fn date(&self) -> Option<Timestamp> {
+        let is_one = self.count(&HeaderName::Date) == 1;
+        let date = self.parsed.date().filter(|date| is_one && date.is_valid())?;
+        Some(Timestamp::from_unix_ms(date.to_timestamp().saturating_mul(1_000)))
+    }
+
+    /// Whether the subject that is shown is the one that is signed.
+    fn subject_is_in(&self, signature: &Signature) -> bool {
+        self.count(&HeaderName::Subject) <= 1 && covers(&signature.h, "subject")
+    }
+
+    fn count(&self, name: &HeaderName<'_>) -> usize {
+        self.parsed.headers().iter().filter(|header| header.name == *name).count()
+    }
+}
+
+/// Whether DMARC is content with the one proof that it was shown.
+fn content(dmarc: &DmarcOutput, result: &DmarcResult) -> Result<(), NotAuthentic> {
+    match result {
+        DmarcResult::Pass => Ok(()),
+        DmarcResult::TempError(_) => Err(NotAuthentic::NoAnswer),
+        DmarcResult::Fail(_) | DmarcResult::PermError(_) | DmarcResult::None => {
+            Err(if dmarc.dmarc_record().is_none() { NotAuthentic::NoPolicy } else { NotAuthentic::Unaligned })
+        }
+    }
+}
+
+fn covers(headers: &[String], name: &str) -> bool {
+    headers.iter().any(|header| header.trim().eq_ignore_ascii_case(name))
+}
+
+/// The time that a signature gives for itself, in seconds since 1970.
+fn signed_at(signature: &Signature) -> Option<Timestamp> {
+    let seconds = i64::try_from(signature.t).ok().filter(|seconds| *seconds > 0)?;
+    Some(Timestamp::from_unix_ms(seconds.saturating_mul(1_000)))
+}
+
+fn registrable(domain: &str) -> Option<String> {
+    let domain = domain.trim_end_matches('.').to_ascii_lowercase();
+    psl::domain_str(&domain).map(str::to_owned)
+}
+
+/// Whether a peer is neither on this machine nor on its own network.
+fn is_elsewhere(peer: IpAddr) -> bool {
+    match peer.to_canonical() {
+        IpAddr::V4(peer) => {
+            !(peer.is_loopback() || peer.is_private() || peer.is_link_local() || peer.is_unspecified())
+        }
+        IpAddr::V6(peer) => {
+            !(peer.is_loopback()
+                || peer.is_unique_local()
+                || peer.is_unicast_link_local()
+                || peer.is_unspecified())
+        }
+    }
+}
