@@ -27,6 +27,7 @@ mod permissions;
 mod race;
 mod relays;
 mod secrecy;
+mod sender;
 mod serve;
 mod slow;
 mod sms;

@@ -7,12 +7,13 @@ use agent_otp_tests::{cargo, root};
 use serde_json::Value;
 
 /// Licences that ask for nothing but to be named, and MPL-2.0, which asks for the changes to its own files.
-const LICENCES: [&str; 10] = [
+const LICENCES: [&str; 11] = [
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
     "BSD-3-Clause",
+    "CDLA-Permissive-2.0",
     "ISC",
     "MIT",
     "MPL-2.0",
