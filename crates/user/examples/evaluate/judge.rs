@@ -5,7 +5,8 @@ use std::fmt;
 use agent_otp_user::extract::{self, Extraction, Text};
 use agent_otp_user::mail;
 
-use crate::labelled::{Body, Case, Label};
+use crate::labelled::{Auth, Body, Case, Label};
+use crate::post::Post;
 
 /// What came of one message.
 pub(crate) struct Verdict {
@@ -43,12 +44,16 @@ struct Read {
     from: Option<String>,
 }
 
-/// Judges the code that leaves, and the link where the label speaks of one.
-pub(crate) fn judge(case: &Case) -> Vec<Verdict> {
+/// Judges the code that leaves, and the link where the label speaks of one; who sent a mail, if there is a `post`.
+pub(crate) fn judge(case: &Case, post: Option<&Post>) -> Vec<Verdict> {
     let Ok(read) = read(&case.body) else {
         return vec![verdict(case, case.label.expected.clone(), Found::Nothing("cannot be read"))];
     };
-    let mut verdicts = vec![of_code(case, &read)];
+    let judged = match (&case.body, &case.label.auth, post) {
+        (Body::Mail(raw), Some(auth), Some(post)) => of_authentic(case, raw, auth, post),
+        _ => of_code(case, &read),
+    };
+    let mut verdicts = vec![judged];
     let asks_for_link = case.label.link.is_some() || case.label.tag == "link";
     if let (true, Some(domain)) = (asks_for_link, domain(&case.label, &read)) {
         verdicts.push(verdict(case, case.label.link.clone(), shown(extract::link(&read.text, &domain))));
@@ -61,6 +66,29 @@ fn read(body: &Body) -> Result<Read, mail::MailError> {
         Body::Text { subject, text } => Ok(Read { text: Text::with_subject(subject, text), from: None }),
         Body::Mail(raw) => mail::read(raw).map(|mail| Read { text: mail.text, from: Some(mail.from) }),
     }
+}
+
+/// What leaves of a mail that has to prove its sender.
+fn of_authentic(case: &Case, raw: &[u8], auth: &Auth, post: &Post) -> Verdict {
+    let label = &case.label;
+    let expected = label.expected.clone().filter(|_| label.release_for_filter == Some(true));
+    let found = match (post.verify(raw, auth), mail::read(raw)) {
+        (Err(_), _) => Found::Nothing("not authentic"),
+        (Ok(_), Err(_)) => Found::Nothing("cannot be read"),
+        (Ok(authentic), Ok(mail)) => {
+            let text = if authentic.covers_subject { mail.text } else { mail.text.without_subject() };
+            let read = Read { text, from: Some(mail.from) };
+            if label.filter_service.as_deref().is_none_or(|service| read.is_from(service)) {
+                shown(extract::code(&read.text, None, label.filter_service.as_deref()))
+            } else {
+                Found::Nothing("another sender")
+            }
+        }
+    };
+    // A code that may be taken in doubt about the text may not leave in doubt about the sender.
+    let leaks = expected.is_none() && matches!(found, Found::Code(_));
+    let judged = verdict(case, expected, found);
+    if leaks { Verdict { outcome: Outcome::False, ..judged } } else { judged }
 }
 
 fn of_code(case: &Case, read: &Read) -> Verdict {

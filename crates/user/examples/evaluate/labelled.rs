@@ -1,5 +1,6 @@
 //! Messages with what may be taken out of them, as they lie in files.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -40,7 +41,16 @@ pub(crate) struct Label {
     #[serde(default)]
     pub(crate) release_for_filter: Option<bool>,
     #[serde(default)]
-    pub(crate) auth: Option<serde_json::Value>,
+    pub(crate) auth: Option<Auth>,
+}
+
+/// What is known of how a mail came, where its sender is labelled.
+#[derive(Deserialize)]
+pub(crate) struct Auth {
+    #[serde(default)]
+    pub(crate) ip: Option<IpAddr>,
+    #[serde(default)]
+    pub(crate) mail_from: Option<String>,
 }
 
 /// Why messages cannot be read.

@@ -2,15 +2,20 @@
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 #![expect(clippy::print_stderr, reason = "an example has no log")]
 
+#[path = "../../tests/dns/mod.rs"]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "it answers this program's own questions")]
+mod dns;
 mod figures;
 mod judge;
 mod labelled;
+mod post;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use figures::Figures;
 use judge::{Outcome, Verdict};
+use post::Post;
 
 const HELP: &str = "\
 Judges the extraction of codes and links by labelled messages.
@@ -34,7 +39,10 @@ or a folder of `.eml` files with an `expected.jsonl`, whose rows have `file` for
 
   release_for_filter
                false if nothing may leave for `filter_service`, whatever the mail says
-  auth         what sender authentication says of the mail; such a mail counts only if it is decided without
+  auth         that the sender decides about the mail, with the SMTP envelope where it matters: `mail_from`, `ip`
+
+With a `zone.json` in that folder ({\"txt\": {NAME: TEXT}}), senders are verified by DKIM, SPF and DMARC as of the moment
+that the latest mail was written; without, such a mail counts only if its `From` is another one's.
 
 With --json, prints one object: {\"positives\",\"found\",\"wrong\",\"negatives\",\"false_positives\"}.
 ";
@@ -60,7 +68,12 @@ fn main() -> ExitCode {
             Ok(cases) => cases,
             Err(error) => return refuse(&error.to_string()),
         };
-        let verdicts: Vec<Verdict> = cases.iter().flat_map(judge::judge).collect();
+        let post = match Post::of(&file, &cases) {
+            Ok(post) => post,
+            Err(error) => return refuse(&format!("cannot verify the mails of {}: {error}", file.display())),
+        };
+        let verdicts: Vec<Verdict> =
+            cases.iter().flat_map(|case| judge::judge(case, post.as_ref())).collect();
         let figures: Figures = verdicts.iter().collect();
         if !is_json {
             println!("{}: {figures}", file.display());
