@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use agent_otp_domain::Timestamp;
+use agent_otp_trust::SenderCheck;
 use agent_otp_user::extract::{self, Extraction, Text};
+use agent_otp_user::mail::authentication::{Authentic, Authenticator, Dns, Envelope};
 use agent_otp_user::mail::{self, MailError};
 use proptest::prelude::*;
 
@@ -86,6 +89,23 @@ proptest! {
     }
 
     #[test]
+    fn any_header_is_survived_and_proves_nothing_without_the_dns(
+        pieces in prop::collection::vec(prop::sample::select(HEADERS), 0..40),
+        bytes in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let raw = [pieces.concat().as_bytes(), &bytes].concat();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let authenticator = Authenticator::new(Dns::None, "mx.home.example".parse().ok()).unwrap();
+        let now = Timestamp::from_unix_ms(1_795_425_245_000);
+        let verified = runtime.block_on(authenticator.verify(&raw, &Envelope::local(), now));
+        let is_believed = matches!(
+            verified,
+            Ok(Authentic { check: SenderCheck::AuthenticationResults, .. })
+        );
+        prop_assert!(verified.is_err() || is_believed, "{verified:?}");
+    }
+
+    #[test]
     fn any_structure_of_parts_is_survived(
         pieces in prop::collection::vec(prop::sample::select(PARTS), 0..60),
     ) {
@@ -132,6 +152,43 @@ const TAGS: &[&str] = &[
     "<template>",
     "<select><option>",
     "<plaintext>",
+];
+
+const HEADERS: &[&str] = &[
+    "From: a@acme.example\r\n",
+    "From: ",
+    "from : ",
+    "a@acme.example",
+    ",",
+    "\r\n",
+    "\n",
+    "\r\n ",
+    ":",
+    ";",
+    "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=acme.example; s=s1; h=from:subject; bh=YQ==; b=YQ==",
+    "DKIM-Signature: ",
+    "dkim-signature:",
+    "a=ed25519-sha256; ",
+    "c=simple; ",
+    "d=mail.acme.example; ",
+    "s=..; ",
+    "h=from:from::; ",
+    "bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; ",
+    "b=; ",
+    "l=18446744073709551616; ",
+    "t=18446744073709551615; ",
+    "x=1; ",
+    "i=@acme.example; ",
+    "Date: Mon, 99 Nov 99999 99:99:99 +9999\r\n",
+    "Date: Mon, 23 Nov 2026 09:14:05 +0000\r\n",
+    "Authentication-Results: mx.home.example; dmarc=pass header.from=acme.example",
+    "Authentication-Results: (",
+    "\"",
+    "\\",
+    "Subject: 482913\r\n",
+    "\r\n\r\n",
+    "DKIM2-Signature: i=1; ",
+    "Message-Instance: m=1; ",
 ];
 
 const PARTS: &[&str] = &[
