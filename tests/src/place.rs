@@ -73,6 +73,9 @@ impl Place {
         for variable in ["AGENT_OTP_DATA", "AGENT_OTP_LOG", "AGENT_OTP_NATS_SERVER", PASSPHRASE] {
             command.env_remove(variable);
         }
+        if let Some(log) = self.log {
+            command.env("AGENT_OTP_LOG", log);
+        }
         if let Some(passphrase) = &*self.passphrase.borrow() {
             command.env(PASSPHRASE, passphrase);
         }
@@ -107,11 +110,9 @@ impl Place {
         let mut command = Command::new(programs::program(name));
         command.args(arguments);
         self.environment(&mut command);
-        if let Some(log) = self.log {
-            command.env("AGENT_OTP_LOG", log);
-        }
         command.envs(environment);
-        Process::spawn(command, &self.root.path().join(format!("{count:03}-{name}")))
+        let prints = format!("{count:03}-{}", name.replace('/', "-"));
+        Process::spawn(command, &self.root.path().join(prints))
     }
 
     /// Types `agent-otp --data DIR …`, and waits for its end.

@@ -20,14 +20,14 @@ impl Place {
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\ntaken\n"), "{answer}");
     }
 
-    /// A whole HTTP request: a text message that came this moment, signed with the key that `run.json` names.
+    /// A whole HTTP request: a text message that came this moment, signed with the key of this user.
     #[must_use]
     pub fn signed_sms(&self, id: &str, sender: &str, text: &str) -> String {
         let now = clock::now();
         let payload = json!({ "message": text, "sender": sender, "receivedAt": now.to_string() });
         let body = json!({ "id": id, "event": "sms:received", "payload": payload }).to_string();
         let timestamp = (now.as_unix_ms() / 1_000).to_string();
-        let secret = fs::read_to_string(self.told("sms_webhook_secret")).unwrap();
+        let secret = fs::read_to_string(self.dir().join("sources/sms-webhook.secret")).unwrap();
         let mac = Hmac::<Sha256>::new_from_slice(secret.trim().as_bytes()).unwrap();
         let signature = mac.chain_update(&body).chain_update(&timestamp).finalize().into_bytes();
         let (signature, length) = (HEXLOWER.encode(&signature), body.len());
@@ -39,7 +39,7 @@ impl Place {
 
     /// Sends bytes to the webhook, and gives all that it answers.
     pub async fn deliver_sms(&self, request: &str) -> String {
-        let url = self.told("sms_webhook");
+        let url = self.webhook();
         let address = url.strip_prefix("http://").and_then(|url| url.strip_suffix("/sms")).unwrap();
         let mut stream = TcpStream::connect(address).await.unwrap();
         let (mut read, mut write) = stream.split();
@@ -55,9 +55,14 @@ impl Place {
         within("the answer of the webhook", async { tokio::join!(talk, hear).1 }).await
     }
 
-    /// What the source says of itself in `run.json`.
-    fn told(&self, field: &str) -> String {
-        let run: Value = serde_json::from_slice(&fs::read(self.dir().join("run.json")).unwrap()).unwrap();
-        run.get(field).and_then(Value::as_str).unwrap().to_owned()
+    /// Where the webhook is; of a user's side that runs by itself, `run.json` does not say.
+    fn webhook(&self) -> String {
+        let read = |name: &str| -> Value {
+            serde_json::from_slice(&fs::read(self.dir().join(name)).unwrap()).unwrap()
+        };
+        match read("run.json").get("sms_webhook").and_then(Value::as_str) {
+            Some(url) => url.to_owned(),
+            None => format!("http://127.0.0.1:{}/sms", read("ports.json").get("sms-webhook").unwrap()),
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! Where the code, the message's words and the sealed bytes are not: anywhere.
 
 use std::fs;
+use std::path::PathBuf;
 
-use agent_otp_tests::{Needle, Place, eventually, files_below, search, strings, within};
+use agent_otp_domain::Role;
+use agent_otp_tests::{Needle, Place, RIGHT, eventually, files_below, search, strings, within};
 use futures_util::StreamExt as _;
 use rustix::process::Signal;
 
@@ -56,6 +58,74 @@ async fn neither_code_nor_text_nor_sealed_bytes_outlive_a_life() {
     assert_eq!(search(place.root(), &secrets), []);
     assert_eq!(search(place.root(), &sealed), []);
     the_logs_were_read(&place);
+}
+
+#[tokio::test]
+async fn no_party_tells_a_word_or_a_key_whichever_way_a_message_comes() {
+    let place = Place::traced();
+    let broker = place.serve_broker().await;
+    let relay = place.serve(RIGHT, &["relay"]).await;
+    let user = place.serve(RIGHT, &["user", "--accept-unverified-mail"]).await;
+    let audit = place.serve(RIGHT, &["audit"]).await;
+    let secrets = ["QX7ZK94W", "Philippa", "brachiosaurus"].map(Needle::text);
+    let html = format!("<p>{}</p>", TEXT.replace("\r\n", "<br>"));
+    let by_sms = ["--shape", "alnum:8", "--channel", "sms", "--from", "GitHub"];
+
+    for way in ["html", "sms", "paste"] {
+        let options = if way == "sms" { &by_sms[..] } else { &by_sms[..2] };
+        let mut asked = place.request(&[options, &["--json"]].concat()).await;
+        place.approve(&asked.id).await;
+        match way {
+            "html" => {
+                place.offer_mail("Philippa <noreply@elsewhere.example>", TEXT).await.unwrap();
+                place.html_mail("GitHub <noreply@github.com>", TEXT, &html).await;
+            }
+            "sms" => place.sms("1", "GitHub", TEXT).await,
+            _ => {
+                for (line, well) in [("Dear Philippa, QX7ZK94 brachiosaurus\n", false), (TEXT, true)] {
+                    let line = line.replace("\r\n", " ");
+                    let ended = place.piped(&["capture", &asked.id], line.as_bytes()).await;
+                    assert_eq!(ended.code == Some(0), well, "{ended:?}");
+                    for needle in &secrets {
+                        assert_eq!(needle.in_bytes(ended.stderr.as_bytes()), None, "{}", ended.stderr);
+                    }
+                }
+            }
+        }
+        let printed = asked.ended().await.well().json();
+        assert_eq!((&printed["code"], &printed["state"]), (&CODE.into(), &"consumed".into()), "{way}");
+        fs::remove_file(&asked.stdout).unwrap();
+    }
+    let keys = keys(&place);
+    for mut part in [user, relay, audit, broker] {
+        part.signal(Signal::TERM);
+        part.ended().await.well();
+    }
+    assert_eq!(search(place.root(), &secrets), []);
+    let files = files_below(place.root());
+    for (file, key) in keys {
+        let told: Vec<_> =
+            search(place.root(), &[key]).into_iter().filter(|(found, _, _)| *found != file).collect();
+        assert_eq!(told, [], "of {} files, one more has the key of {}", files.len(), file.display());
+    }
+    the_logs_were_read(&place);
+}
+
+/// The keys of the members and of the NATS users, each with the one file that it belongs into.
+fn keys(place: &Place) -> Vec<(PathBuf, Needle)> {
+    let mut keys: Vec<_> = place
+        .run()
+        .creds
+        .into_values()
+        .map(|path| (path.clone(), Needle::text(fs::read_to_string(path).unwrap().trim())))
+        .collect();
+    for (role, name) in [(Role::Agent, "shopper"), (Role::Approver, "local"), (Role::Capturer, "local")] {
+        let home = place.home(role, name);
+        let seed = home.identity().unwrap().seed();
+        keys.push((home.dir().join("identity.key"), Needle::bytes(name, seed.as_slice())));
+    }
+    assert!(keys.len() > 6, "{}", keys.len());
+    keys
 }
 
 /// Waits until nobody holds these any more, and says who does meanwhile.
