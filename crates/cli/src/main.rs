@@ -27,6 +27,7 @@ mod up;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use agent_otp_jetstream::process::hide_memory;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
@@ -36,6 +37,7 @@ use crate::place::Place;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let hidden = hide_memory();
     let environment = passphrase::from_environment();
     let cli = Cli::parse();
     tracing_subscriber::fmt()
@@ -43,10 +45,8 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    // A process that holds a code leaves no core file behind.
-    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
-        tracing::warn!(%error, "core files are not switched off");
+    if let Err(error) = hidden {
+        tracing::warn!(%error, "the memory of this process is not hidden");
     }
     match run(cli, environment).await {
         Ok(code) => code,

@@ -13,7 +13,7 @@ use crate::print;
 const TRIES: u32 = 3;
 const VARIABLE: &str = "AGENT_OTP_PASSPHRASE";
 
-/// What the environment holds. It stays there, for whoever may read `/proc/PID/environ`: to take it away is not safe once
+/// What the environment holds. It stays there, for root, who may read `/proc/PID/environ`: to take it away is not safe once
 /// there are threads, and the system keeps its own copy anyhow.
 pub(crate) fn from_environment() -> Option<Zeroizing<String>> {
     // What is not UTF-8 is no passphrase that was ever taken.

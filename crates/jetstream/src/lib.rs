@@ -12,6 +12,7 @@ mod log;
 mod member;
 pub mod message;
 pub mod permission;
+pub mod process;
 pub mod provision;
 pub mod readable;
 mod rosters;

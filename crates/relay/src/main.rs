@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use agent_otp_jetstream::process::hide_memory;
 use agent_otp_jetstream::provision::{Settings, VaultStorage, provision};
 use agent_otp_jetstream::{Connection, Login, Who};
 use agent_otp_relay::Relay;
@@ -11,7 +12,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 /// Carries, orders and forgets one-time codes. It can read none of them.
@@ -79,11 +80,15 @@ fn log_filter() -> EnvFilter {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let hidden = hide_memory();
     tracing_subscriber::fmt()
         .with_env_filter(log_filter())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    if let Err(error) = hidden {
+        warn!(%error, "the memory of this process is not hidden");
+    }
     match run(Cli::parse().verb).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -76,10 +76,11 @@ async fn a_passphrase_in_the_environment_serves_and_is_not_handed_to_the_broker(
     let place = sealed().await;
     place.set_passphrase(Some(PASSPHRASE));
     let up = place.up().await;
-    assert!(
-        environment(up.pid()).contains("AGENT_OTP_PASSPHRASE"),
-        "what is looked for is there to be found"
-    );
+    // That of `up`, which hides its memory, root alone may read.
+    if rustix::process::geteuid().is_root() {
+        let seen = environment(up.pid());
+        assert!(seen.contains("AGENT_OTP_PASSPHRASE"), "what is looked for is there to be found");
+    }
     let broker = environment(place.run().nats_pid);
     assert!(!broker.contains(PASSPHRASE) && !broker.contains("AGENT_OTP_PASSPHRASE"), "{broker}");
     carries_a_code(&place).await;
