@@ -45,6 +45,7 @@ fn build() -> PathBuf {
     };
     let status = cargo()
         .args(["build", "--quiet", "--package", "agent-otp-cli", "--package", "agent-otp-relay", "--bins"])
+        .args(["--package", "agent-otp-agent", "--example", "sign_in"])
         .args(["--profile", profile, "--target-dir"])
         .arg(built.parent().expect("a profile's directory lies in the target directory"))
         .status()

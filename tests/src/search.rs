@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
-use regex::bytes::{RegexSet, RegexSetBuilder};
+use regex::bytes::{Regex, RegexSet, RegexSetBuilder};
 
-/// A secret, and what it looks like raw, in hex, in base64 at each of its three offsets, and in UTF-16.
+/// A secret, and what it looks like raw, in hex, in base64 at each of its three offsets, in UTF-16 and in UTF-32.
 #[derive(Debug)]
 pub struct Needle {
     name: String,
@@ -23,6 +23,7 @@ impl Needle {
         let mut forms = forms(text.as_bytes());
         forms.push(("UTF-16LE", utf16(u16::to_le_bytes)));
         forms.push(("UTF-16BE", utf16(u16::to_be_bytes)));
+        forms.push(("UTF-32", text.chars().flat_map(|c| u32::from(c).to_ne_bytes()).collect()));
         Self::new(text, &forms)
     }
 
@@ -49,6 +50,24 @@ impl Needle {
     pub fn in_bytes(&self, bytes: &[u8]) -> Option<&'static str> {
         let at = self.patterns.matches(bytes).iter().next()?;
         self.forms.get(at).copied()
+    }
+
+    /// Every place at which the secret stands in these bytes, and how.
+    #[must_use]
+    pub fn all_in_bytes(&self, bytes: &[u8]) -> Vec<(&'static str, usize)> {
+        let mut places = Vec::new();
+        for form in &self.patterns.matches(bytes) {
+            let pattern = self.patterns.patterns().get(form).and_then(|form| Regex::new(form).ok());
+            let pattern = pattern.expect("a pattern of the set");
+            let how = self.forms.get(form).expect("every pattern has a name");
+            places.extend(pattern.find_iter(bytes).map(|found| (*how, found.start())));
+        }
+        places
+    }
+
+    /// Which secret it is.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 }
 

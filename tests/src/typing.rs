@@ -97,9 +97,15 @@ impl Terminal {
         File::from(self.master.try_clone().unwrap()).write_all(keys.as_bytes()).unwrap();
     }
 
+    /// The program's pid.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// Sends the program a signal. It has no controlling terminal, so that no key does.
     pub fn signal(&self, signal: Signal) {
-        kill(self.child.id().unwrap(), signal);
+        kill(self.pid(), signal);
     }
 
     /// Waits for the program's end: its exit code, and all that was shown.

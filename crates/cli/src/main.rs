@@ -24,6 +24,7 @@ mod sources;
 mod stack;
 mod up;
 
+use std::alloc::System;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
@@ -31,9 +32,14 @@ use agent_otp_jetstream::process::hide_memory;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
+use zeroizing_alloc::ZeroAlloc;
 
 use crate::args::{Cli, Verb};
 use crate::place::Place;
+
+/// Memory that is given back is cleared first: a library that reads a message copies it, and drops its copies as they are.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 #[tokio::main]
 async fn main() -> ExitCode {

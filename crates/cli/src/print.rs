@@ -3,6 +3,8 @@
 use std::io::Write as _;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use zeroize::Zeroizing;
 
 /// Writes a line to stdout. A reader that has gone (`| head`) is no error.
 pub(crate) fn out(line: &str) {
@@ -22,6 +24,22 @@ pub(crate) fn is_heard() -> bool {
     let gone = PollFlags::ERR | PollFlags::HUP;
     poll(&mut polled, Some(&Timespec::default())).is_err()
         || polled.iter().all(|stdout| !stdout.revents().intersects(gone))
+}
+
+/// Writes a line to stdout that nobody else may read: past the buffer of the standard library, which keeps it.
+pub(crate) fn secret(line: &[u8]) {
+    let stdout = std::io::stdout().lock();
+    let mut whole = Zeroizing::new(Vec::with_capacity(line.len() + 1));
+    whole.extend_from_slice(line);
+    whole.push(b'\n');
+    let mut rest = whole.as_slice();
+    while !rest.is_empty() {
+        match rustix::io::write(&stdout, rest) {
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(_gone) => return,
+        }
+    }
 }
 
 /// Writes a line to stderr.

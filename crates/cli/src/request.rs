@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use agent_otp_agent::{Agent, Asking, Pending, Progress, WaitError};
 use agent_otp_domain::{Code, Filter, Role};
 use anyhow::{Context as _, bail};
+use serde::Serialize;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+use zeroize::Zeroizing;
 
 use crate::args::Request;
 use crate::place::Place;
@@ -17,11 +19,15 @@ pub(crate) async fn run(place: &Place, asked: Request) -> anyhow::Result<ExitCod
     let (id, outcome) = ask(place, asked).await;
     match outcome {
         Ok(code) if as_json => {
-            print::out(&json!({ "id": id, "state": "consumed", "code": code.expose() }).to_string());
+            // Room for any link with every character escaped: a line that grows would leave copies behind.
+            let mut line = Zeroizing::new(Vec::with_capacity(2 * Code::LINK_BYTES_MAX + 256));
+            let consumed = Consumed { code: code.expose(), id: id.as_deref(), state: "consumed" };
+            serde_json::to_writer(&mut *line, &consumed)?;
+            print::secret(&line);
             Ok(ExitCode::SUCCESS)
         }
         Ok(code) => {
-            print::out(code.expose());
+            print::secret(code.expose().as_bytes());
             Ok(ExitCode::SUCCESS)
         }
         Err(error) if as_json => {
@@ -31,6 +37,14 @@ pub(crate) async fn run(place: &Place, asked: Request) -> anyhow::Result<ExitCod
         }
         Err(error) => Err(error),
     }
+}
+
+/// What `--json` prints of a code that came.
+#[derive(Serialize)]
+struct Consumed<'a> {
+    code: &'a str,
+    id: Option<&'a str>,
+    state: &'static str,
 }
 
 fn state(code: u8) -> &'static str {

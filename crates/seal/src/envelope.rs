@@ -5,6 +5,7 @@ use hpke::{Deserializable, HpkeError, OpModeR, OpModeS, Serializable};
 use zeroize::Zeroizing;
 
 use crate::padding::{pad, padded_bytes, unpad};
+use crate::stack::cleared;
 use crate::suite::{Aead, Kdf, Kem};
 use crate::{AgentSecret, RecipientKey};
 
@@ -67,6 +68,15 @@ pub fn seal(
     recipient: &RecipientKey,
     context: &Context,
 ) -> Result<SealedCode, SealError> {
+    cleared(|| encrypt(code, wanted, recipient, context))
+}
+
+fn encrypt(
+    code: &Code,
+    wanted: Wanted,
+    recipient: &RecipientKey,
+    context: &Context,
+) -> Result<SealedCode, SealError> {
     let padded = pad(code, wanted).map_err(|_| SealError::Content { wanted })?;
     let (enc, ct) = hpke::single_shot_seal::<Aead, Kdf, Kem>(
         &OpModeS::Base,
@@ -111,6 +121,15 @@ pub enum OpenError {
 ///
 /// [`OpenError`] if the bytes are not a sealed code for this secret and this context.
 pub fn open(
+    sealed: &SealedCode,
+    wanted: Wanted,
+    secret: &AgentSecret,
+    context: &Context,
+) -> Result<Code, OpenError> {
+    cleared(|| decrypt(sealed, wanted, secret, context))
+}
+
+fn decrypt(
     sealed: &SealedCode,
     wanted: Wanted,
     secret: &AgentSecret,

@@ -5,10 +5,11 @@ use std::fmt;
 use hpke::{Deserializable, Kem as _, OpModeS, Serializable};
 
 use crate::Suite;
+use crate::stack::cleared;
 use crate::suite::{Aead, Kdf, Kem};
 
-/// The secret half: opens what was sealed for one request. It stays in memory and is zeroized when dropped.
-pub struct AgentSecret(<Kem as hpke::Kem>::PrivateKey);
+/// The secret half: opens what was sealed for one request. It stays in memory, in one place, and is zeroized when dropped.
+pub struct AgentSecret(Box<<Kem as hpke::Kem>::PrivateKey>);
 
 impl AgentSecret {
     /// Makes a fresh one.
@@ -18,8 +19,10 @@ impl AgentSecret {
     /// If the system has no randomness to give; no key could be made then.
     #[must_use]
     pub fn generate() -> Self {
-        let (secret, _) = Kem::gen_keypair();
-        Self(secret)
+        cleared(|| {
+            let (secret, _) = Kem::gen_keypair();
+            Self(Box::new(secret))
+        })
     }
 
     /// The suite that this key is made for: what the request names beside the public key.
@@ -31,7 +34,7 @@ impl AgentSecret {
     /// The public half, as it stands in the request.
     #[must_use]
     pub fn public_key(&self) -> [u8; 32] {
-        Kem::sk_to_pk(&self.0).to_bytes().into()
+        cleared(|| Kem::sk_to_pk(&self.0).to_bytes().into())
     }
 
     pub(crate) fn as_hpke(&self) -> &<Kem as hpke::Kem>::PrivateKey {
@@ -149,6 +152,6 @@ pub(crate) mod tests {
     /// The secret that RFC 9180 §7.1.3 derives from these bytes.
     pub(crate) fn derived(ikm: &[u8; 32]) -> AgentSecret {
         let (secret, _) = Kem::derive_keypair(ikm);
-        AgentSecret(secret)
+        AgentSecret(Box::new(secret))
     }
 }

@@ -3,6 +3,7 @@
 mod envelope;
 mod key;
 mod padding;
+mod stack;
 mod suite;
 
 pub use envelope::{Context, OpenError, SealError, open, seal};

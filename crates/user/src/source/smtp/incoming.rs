@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::data::Data;
 
@@ -85,6 +85,8 @@ impl Incoming {
         loop {
             self.taken += data.take(self.unread());
             if data.ended() {
+                // The peer may stay for more; the mail does not.
+                self.block.get_mut(..self.taken).unwrap_or_default().zeroize();
                 return Ok(data.into_octets());
             }
             self.fill(Instant::now() + BLOCK_MAX).await?;
@@ -114,7 +116,7 @@ impl Incoming {
     }
 
     async fn read(&mut self, until: Instant) -> Result<(), End> {
-        self.block.clear();
+        self.block.zeroize();
         self.taken = 0;
         match timeout_at(until, self.stream.read_buf(&mut *self.block)).await {
             Ok(Ok(0)) => Err(End::Closed),
