@@ -1,5 +1,6 @@
 //! What may be asked, what then follows, and how it is written down: pure, without I/O, clock or dice.
 
+mod alarm;
 pub mod codec;
 mod command;
 mod decide;
@@ -17,6 +18,7 @@ mod statement;
 mod text;
 mod time;
 
+pub use alarm::Alarm;
 pub use command::Command;
 pub use decide::Rejection;
 pub use digest::{Digest, DigestError};

@@ -1,5 +1,6 @@
-//! Keeps a member's long-lived identity keys, and what it pinned, in files that only its user can read.
+//! Keeps a member's long-lived identity keys, what it pinned and what it found wrong, in files that only its user can read.
 
+mod alarms;
 mod home;
 mod identity;
 mod key_file;
