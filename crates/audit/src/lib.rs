@@ -13,7 +13,6 @@ mod rebuild;
 mod rosters;
 mod trail;
 
-pub use alarm::Alarm;
 pub use database::OpenError;
 pub use filter::Filter;
 pub use projector::{ProjectError, Projector};

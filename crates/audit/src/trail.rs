@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use agent_otp_domain::RequestId;
+use agent_otp_domain::{Alarm, RequestId, Role};
 use serde::Serialize;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 use tokio::time::{sleep, timeout};
 
-use crate::alarm::Alarm;
 use crate::database::{self, OpenError};
 use crate::filter::Filter;
 use crate::projection::{self, ANOTHER_OWNER, VERIFIED};
@@ -236,13 +235,20 @@ impl Trail {
     /// As [`Trail::position`].
     pub async fn alarms(&mut self) -> Result<Vec<Alarm>, TrailError> {
         let rows = sqlx::query(
-            "SELECT position, what, noticed_at FROM alarms
-             UNION ALL SELECT global_position, verification, NULL FROM doubts ORDER BY 1, 2",
+            "SELECT position, what, noticed_at, NULL AS stream_name FROM alarms
+             UNION ALL SELECT global_position, verification, NULL, stream_name FROM doubts ORDER BY 1, 2",
         )
         .fetch_all(&mut self.connection)
         .await?;
         let alarm = |row: &SqliteRow| {
-            Ok(Alarm { position: row.try_get(0)?, what: row.try_get(1)?, noticed_at: row.try_get(2)? })
+            let stream: Option<String> = row.try_get(3)?;
+            Ok(Alarm {
+                noticed_by: Role::Auditor.to_string(),
+                position: row.try_get(0)?,
+                request: stream.and_then(|stream| stream.rsplit('.').next()?.parse().ok()),
+                what: row.try_get(1)?,
+                noticed_at: row.try_get(2)?,
+            })
         };
         rows.iter().map(alarm).collect()
     }

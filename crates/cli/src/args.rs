@@ -97,7 +97,7 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: Keys,
     },
-    /// Lists what is wrong with the log, the rosters or single events, as the auditor found it.
+    /// Lists what is wrong with the log, the rosters or single requests, as each party found it.
     ///
     /// Exit codes: 0 there is no alarm, 16 there are alarms.
     Alarms {

@@ -244,7 +244,7 @@ impl Stage {
     /// Where each alarm is, and what it says.
     pub(crate) async fn alarms(&self) -> Vec<(u64, String)> {
         let alarms = self.trail().await.alarms().await.unwrap();
-        alarms.into_iter().map(|alarm| (alarm.position, alarm.what)).collect()
+        alarms.into_iter().map(|alarm| (alarm.position.unwrap(), alarm.what)).collect()
     }
 
     /// Asserts that the file holds each event of the log once, in its order, and no alarm.

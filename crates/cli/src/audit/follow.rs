@@ -49,7 +49,7 @@ struct Follower {
     after: u64,
     /// How far the trail has come.
     come_to: u64,
-    alarms: BTreeSet<(u64, String)>,
+    alarms: BTreeSet<(Option<u64>, String)>,
 }
 
 pub(crate) async fn run(place: &Place, follow: Follow) -> anyhow::Result<ExitCode> {
@@ -121,7 +121,8 @@ impl Follower {
 
     async fn tell_alarms(&mut self) -> anyhow::Result<()> {
         for alarm in self.trail.alarms().await? {
-            let line = format!("ALARM at event {}: {}", alarm.position, visible(&alarm.what));
+            let line =
+                format!("ALARM at event {}: {}", alarm.position.unwrap_or_default(), visible(&alarm.what));
             if self.alarms.insert((alarm.position, alarm.what)) {
                 print::say(&line);
             }
