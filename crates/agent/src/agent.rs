@@ -1,18 +1,19 @@
 //! An agent: its identity, its way to the relay, and what it can ask.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agent_otp_domain::{
-    Channels, Filter, FilterError, MemberId, Reason, ReasonError, RequestKey, Role, SenderPattern, Ttl,
-    Wanted,
+    Channels, Filter, FilterError, MemberId, Reason, ReasonError, RequestId, RequestKey, Role, SenderPattern,
+    Ttl, Wanted,
 };
 use agent_otp_jetstream::message::Ask;
 use agent_otp_jetstream::{CallError, ConnectError, Feed, Login, Member, StoreError, VerifyError, clock};
 use agent_otp_keyring::{Home, KeyringError};
 use agent_otp_seal::AgentSecret;
 use agent_otp_trust::{Heading, IdentityKey, Recipient, Request, Roster, RosterError, RosterRef};
-use tracing::info;
+use tracing::{error, info, warn};
 
 use crate::pending::Pending;
 
@@ -105,6 +106,22 @@ pub enum AgentError {
     Call(#[from] CallError),
 }
 
+impl AgentError {
+    /// Whether the relay, or whoever stands between, is not to be believed. That is kept as an alarm.
+    #[must_use]
+    pub fn is_alarm(&self) -> bool {
+        match self {
+            Self::Roster(error) => error.is_alarm(),
+            Self::Call(error) => matches!(error, CallError::Unreadable(_)),
+            Self::Keyring(_)
+            | Self::Connect(_)
+            | Self::Store(_)
+            | Self::NotEnrolled { .. }
+            | Self::Filter(_) => false,
+        }
+    }
+}
+
 impl Agent {
     /// Loads the agent's key from its home and connects.
     ///
@@ -125,6 +142,10 @@ impl Agent {
     ///
     /// [`AgentError`]: nothing was asked, unless the relay did not answer.
     pub async fn request(&self, asking: Asking) -> Result<Pending, AgentError> {
+        self.ask(asking).await.inspect_err(|error| self.inner.notice(None, error))
+    }
+
+    async fn ask(&self, asking: Asking) -> Result<Pending, AgentError> {
         let inner = &self.inner;
         asking.filter.check()?;
         let roster = inner.roster().await?;
@@ -175,6 +196,23 @@ impl Inner {
                 () = &mut patience => return Err(stale.into()),
                 () = tokio::time::sleep(STALE_LOOK) => {}
             }
+        }
+    }
+
+    /// Keeps an alarm, if the error is one.
+    pub(crate) fn notice(&self, request: Option<RequestId>, error: &AgentError) {
+        if error.is_alarm() {
+            self.raise(request, error);
+        }
+    }
+
+    /// Keeps an alarm in the agent's home, and logs it once.
+    pub(crate) fn raise(&self, request: Option<RequestId>, wrong: &(dyn Error + 'static)) {
+        let alarm = self.member.alarm(request, wrong);
+        match self.home.raise(&alarm) {
+            Ok(true) => error!(?request, what = alarm.what, "alarm"),
+            Ok(false) => {}
+            Err(error) => warn!(%error, ?request, what = alarm.what, "an alarm is not kept"),
         }
     }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use agent_otp_domain::{Code, Digest, EventType, RequestKey, Timestamp};
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
-use agent_otp_jetstream::{CallError, Feed, VerifyError, clock};
+use agent_otp_jetstream::{CallError, Feed, Unfollowed, VerifyError, clock};
 use agent_otp_seal::{AgentSecret, Context, OpenError};
 use agent_otp_trust::{Cancel, Consume, Nonce, Request, RosterError, VerifiedRequest};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::agent::{AgentError, Inner};
 
@@ -102,12 +102,27 @@ pub enum WaitError {
     /// The sealed code does not open. That is an alarm.
     #[error("the sealed code does not open")]
     Open(#[from] OpenError),
-    /// The code has another shape than the one that was asked for.
+    /// The code has another shape than the one that was asked for. That is an alarm.
     #[error("the code is not of the shape that was asked for")]
     Shape,
     /// The relay cannot be reached, or has lost the code.
     #[error("the relay cannot be reached, or the sealed code is gone; ask again")]
     Unavailable,
+}
+
+impl WaitError {
+    /// Whether somebody lies, or uses a key that is not its own. That is kept as an alarm.
+    #[must_use]
+    pub fn is_alarm(&self) -> bool {
+        match self {
+            Self::ClaimedElsewhere | Self::Untrusted(_) | Self::Open(_) | Self::Shape => true,
+            Self::Denied
+            | Self::Expired { .. }
+            | Self::Cancelled
+            | Self::Refused { .. }
+            | Self::Unavailable => false,
+        }
+    }
 }
 
 impl Pending {
@@ -154,7 +169,16 @@ impl Pending {
     /// # Errors
     ///
     /// As [`Pending::wait`].
-    pub async fn wait_telling(mut self, mut tell: impl FnMut(Progress)) -> Result<Code, WaitError> {
+    pub async fn wait_telling(self, tell: impl FnMut(Progress)) -> Result<Code, WaitError> {
+        let (agent, request) = (self.agent.clone(), self.key.request);
+        self.until_it_ends(tell).await.inspect_err(|error| {
+            if error.is_alarm() {
+                agent.raise(Some(request), error);
+            }
+        })
+    }
+
+    async fn until_it_ends(mut self, mut tell: impl FnMut(Progress)) -> Result<Code, WaitError> {
         let mut is_up = self.agent.member.bus.connection().is_up();
         is_up.mark_unchanged();
         let mut told = None;
@@ -206,8 +230,12 @@ impl Pending {
     ) -> Result<Option<VerifiedRequest>, WaitError> {
         match tokio::time::timeout(within, self.feed.next()).await {
             Ok(Some(hint)) => match self.agent.member.verifier.follow(known, &hint.recorded) {
-                Some(verified) => self.ours(verified).map(Some),
-                None => self.look().await,
+                Ok(verified) => self.ours(verified).map(Some),
+                Err(Unfollowed::Missed) => self.look().await,
+                Err(Unfollowed::Lie(error)) => {
+                    self.agent.raise(Some(self.key.request), &error);
+                    self.look().await
+                }
             },
             Ok(None) => Err(WaitError::Unavailable),
             Err(_) => self.look().await,
@@ -296,7 +324,7 @@ impl Pending {
             Ok(_) => return Err(untrusted("another kind of reply was expected")),
             Err(CallError::Unreachable(_)) => return Ok(None),
             Err(CallError::Unreadable(error)) => return Err(untrusted(error)),
-            Err(CallError::Refused { code, message }) => return self.refused(verified, code, message),
+            Err(CallError::Refused { code, message }) => return refused(verified, code, message),
         };
         if Digest::of(&[sealed.as_bytes()]) != capture.sealed {
             return Err(untrusted("the relay serves another ciphertext than the one that was captured"));
@@ -310,32 +338,6 @@ impl Pending {
         info!(request = %self.key, "consumed");
         Ok(Some(code))
     }
-
-    fn refused(
-        &self,
-        verified: &VerifiedRequest,
-        code: RefusalCode,
-        message: String,
-    ) -> Result<Option<Code>, WaitError> {
-        match code {
-            RefusalCode::AlreadyConsumed => {
-                warn!(request = %self.key, "the code was claimed by someone else");
-                Err(WaitError::ClaimedElsewhere)
-            }
-            // Consumed by this claim, but the code did not arrive, and is erased.
-            RefusalCode::Unavailable if verified.end.is_some() => Err(WaitError::Unavailable),
-            // The vault has lost it, and the capturer may bring it back; or the request ended: the next look tells.
-            RefusalCode::Unavailable | RefusalCode::OutOfTurn | RefusalCode::Expired => Ok(None),
-            RefusalCode::Unknown
-            | RefusalCode::Taken
-            | RefusalCode::ClockSkew
-            | RefusalCode::Mismatch
-            | RefusalCode::NotAppointed
-            | RefusalCode::Untrusted
-            | RefusalCode::Malformed
-            | RefusalCode::Forbidden => Err(WaitError::Refused { message }),
-        }
-    }
 }
 
 impl Canceller {
@@ -345,10 +347,38 @@ impl Canceller {
     ///
     /// [`AgentError`] if the relay refuses, because the request has ended, or does not answer.
     pub async fn cancel(&self) -> Result<(), AgentError> {
+        let cancelled = self.take_back().await;
+        cancelled.inspect_err(|error| self.agent.notice(Some(self.key.request), error))
+    }
+
+    async fn take_back(&self) -> Result<(), AgentError> {
         let roster = self.agent.roster().await?;
         let cancel = Cancel { heading: self.agent.heading(&self.key, roster), request: self.digest };
         self.agent.member.bus.call(&Ask::Cancel { statement: self.agent.identity.sign(&cancel) }).await?;
         Ok(())
+    }
+}
+
+/// What comes of a claim that the relay refused.
+fn refused(
+    verified: &VerifiedRequest,
+    code: RefusalCode,
+    message: String,
+) -> Result<Option<Code>, WaitError> {
+    match code {
+        RefusalCode::AlreadyConsumed => Err(WaitError::ClaimedElsewhere),
+        // Consumed by this claim, but the code did not arrive, and is erased.
+        RefusalCode::Unavailable if verified.end.is_some() => Err(WaitError::Unavailable),
+        // The vault has lost it, and the capturer may bring it back; or the request ended: the next look tells.
+        RefusalCode::Unavailable | RefusalCode::OutOfTurn | RefusalCode::Expired => Ok(None),
+        RefusalCode::Unknown
+        | RefusalCode::Taken
+        | RefusalCode::ClockSkew
+        | RefusalCode::Mismatch
+        | RefusalCode::NotAppointed
+        | RefusalCode::Untrusted
+        | RefusalCode::Malformed
+        | RefusalCode::Forbidden => Err(WaitError::Refused { message }),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use agent_otp_domain::{MemberId, OwnerId, Recorded, RequestKey, Role, SignedStatement, Timestamp, codec};
+use agent_otp_domain::{
+    Actor, MemberId, OwnerId, Recorded, RequestKey, Role, SignedStatement, Timestamp, codec,
+};
 use async_nats::HeaderMap;
 use async_nats::client::RequestErrorKind;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
@@ -77,6 +79,12 @@ impl Bus {
     #[must_use]
     pub fn owner(&self) -> &OwnerId {
         &self.owner
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor { role: self.role, member: self.member.clone() }
     }
 
     /// The connection that it uses.

@@ -33,4 +33,4 @@ pub use service::{Incoming, Service};
 pub use subject::{Verb, roster_subject};
 pub use timers::{Armed, Due, Timer, Timers};
 pub use vault::{Kept, Place, Vault};
-pub use verifier::{Verifier, VerifyError};
+pub use verifier::{Unfollowed, Verifier, VerifyError};

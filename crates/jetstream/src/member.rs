@@ -1,6 +1,8 @@
 //! A member of an owner's roster as it acts: its way to the relay, and its own check of what comes back.
 
-use agent_otp_domain::{KeyId, MemberId, OwnerId, RequestKey, Role};
+use std::error::Error;
+
+use agent_otp_domain::{Alarm, KeyId, MemberId, OwnerId, RequestId, RequestKey, Role};
 use agent_otp_trust::{Heading, RosterRef, Seen};
 
 use crate::bus::Bus;
@@ -37,6 +39,12 @@ impl Member {
         let connection = Connection::open(login, &who).await?;
         let bus = Bus::new(connection, owner, role, name.clone());
         Ok(Self { verifier: Verifier::new(bus.clone(), pin, seen), bus, name })
+    }
+
+    /// What is to be kept of something wrong that it noticed now.
+    #[must_use]
+    pub fn alarm(&self, request: Option<RequestId>, wrong: &(dyn Error + 'static)) -> Alarm {
+        Alarm::new(&self.bus.actor(), request, wrong, clock::now())
     }
 
     /// What a statement about a request begins with, made now.

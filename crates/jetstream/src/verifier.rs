@@ -37,6 +37,34 @@ pub enum VerifyError {
     Untrusted(#[from] Untrusted),
 }
 
+/// Why a live event says nothing.
+#[derive(Debug)]
+pub enum Unfollowed {
+    /// Events or rosters may be missing in between.
+    Missed,
+    /// It is not believed, whatever is missing. That is an alarm.
+    Lie(VerifyError),
+}
+
+impl VerifyError {
+    /// Whether it is an alarm: somebody lies, or uses a key that is not its own. What passes by itself is none, nor is a
+    /// clock that is off, nor a roster that nobody renewed.
+    #[must_use]
+    pub fn is_alarm(&self) -> bool {
+        match self {
+            Self::Call(error) => matches!(error, CallError::Unreadable(_)),
+            Self::Roster(RosterError::Missing | RosterError::Stale { .. } | RosterError::Ahead(_)) => false,
+            Self::Roster(
+                RosterError::Untrusted(_)
+                | RosterError::OtherOwner { .. }
+                | RosterError::Backwards { .. }
+                | RosterError::Forked { .. },
+            )
+            | Self::Untrusted(_) => true,
+        }
+    }
+}
+
 impl Verifier {
     /// A verifier that pins `pin`, and has seen `seen` before.
     #[must_use]
@@ -107,13 +135,18 @@ impl Verifier {
         if events.is_empty() { Ok(None) } else { Ok(Some((self.verify(&events).await?, stored_at))) }
     }
 
-    /// What a live event makes of what is known of its request; asks nobody. None where it does not follow, or is not
-    /// believed, or was signed under a roster that is not known: anything may be missing or wrong in between, and
-    /// [`Verifier::request`] tells.
-    #[must_use]
-    pub fn follow(&self, known: Option<VerifiedRequest>, recorded: &Recorded) -> Option<VerifiedRequest> {
-        if known.as_ref().is_some_and(|known| recorded.version.0 <= known.version) {
-            return known;
+    /// What a live event makes of what is known of its request; asks nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`Unfollowed`] where it does not follow: [`Verifier::request`] tells what there is.
+    pub fn follow(
+        &self,
+        known: Option<VerifiedRequest>,
+        recorded: &Recorded,
+    ) -> Result<VerifiedRequest, Unfollowed> {
+        if let Some(known) = known.as_ref().filter(|known| recorded.version.0 <= known.version) {
+            return Ok(known.clone());
         }
         let next = self.book(|book| {
             let verified = match known {
@@ -123,7 +156,15 @@ impl Verifier {
             verified.signers_stand(book)?;
             Ok::<_, Untrusted>(verified)
         });
-        next.inspect_err(|cause| debug!(request = %recorded.key(), %cause, "the relay is asked")).ok()
+        next.map_err(|cause| {
+            debug!(request = %recorded.key(), %cause, "the relay is asked");
+            // What may be only that something is lacking in between.
+            let is_lack = matches!(
+                cause,
+                Untrusted::History { .. } | Untrusted::RosterUnknown { .. } | Untrusted::UnknownKey { .. }
+            );
+            if is_lack { Unfollowed::Missed } else { Unfollowed::Lie(cause.into()) }
+        })
     }
 
     /// Verifies a request's events, and that those who signed them still belong to the owner.

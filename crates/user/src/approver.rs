@@ -1,11 +1,14 @@
 //! The approver: shows what is asked, exactly, and signs what the user decides.
 
+use std::error::Error;
+
 use agent_otp_domain::{EventType, KeyId, MemberId, Recorded, RequestId, RequestKey, Role};
 use agent_otp_jetstream::message::Ask;
-use agent_otp_jetstream::{Bus, CallError, ConnectError, Login, Member, VerifyError, clock};
+use agent_otp_jetstream::{Bus, CallError, ConnectError, Login, Member, Unfollowed, VerifyError, clock};
 use agent_otp_keyring::{Home, KeyringError};
 use agent_otp_trust::{Decision, IdentityKey, Nonce, Roster, RosterRef, Verdict, VerifiedRequest};
-use tracing::warn;
+
+use crate::alarm;
 
 /// Decides in the user's name.
 #[derive(Debug)]
@@ -59,7 +62,7 @@ impl Approver {
         &self.member.bus
     }
 
-    /// All open requests, verified, the oldest first. One that is not believed is left out, and said in the log.
+    /// All open requests, verified, the oldest first. One that is not believed is left out, and is an alarm.
     ///
     /// # Errors
     ///
@@ -73,10 +76,8 @@ impl Approver {
             match self.member.verifier.request(&key).await {
                 Ok(Some(request)) if request.end.is_none() => found.push(request),
                 Ok(Some(_) | None) => {}
-                Err(VerifyError::Untrusted(cause)) => {
-                    warn!(request = %key, %cause, "not believed, and not shown");
-                }
-                Err(error) => return Err(error.into()),
+                Err(error @ VerifyError::Untrusted(_)) => self.raise(Some(key.request), &error),
+                Err(error) => return Err(self.noticed(None, error)),
             }
         }
         found.sort_by_key(|request| request.request.heading.made_at);
@@ -90,8 +91,14 @@ impl Approver {
     /// [`ApproverError::Unknown`] if there is none.
     pub async fn learn(&self, recorded: &Recorded) -> Result<VerifiedRequest, ApproverError> {
         let verified = match self.member.verifier.follow(None, recorded) {
-            Some(verified) => Some(verified),
-            None => self.member.verifier.request(&recorded.key()).await?,
+            Ok(verified) => Some(verified),
+            Err(unfollowed) => {
+                if let Unfollowed::Lie(error) = unfollowed {
+                    self.raise(Some(recorded.request), &error);
+                }
+                let asked = self.member.verifier.request(&recorded.key()).await;
+                asked.map_err(|error| self.noticed(Some(recorded.request), error))?
+            }
         };
         verified.ok_or(ApproverError::Unknown { id: recorded.request })
     }
@@ -147,14 +154,23 @@ impl Approver {
         if let Some(recent) = self.member.verifier.recent(clock::now()) {
             return Ok(recent);
         }
-        let current = self.member.verifier.current(clock::now()).await.map_err(|error| match error {
-            VerifyError::Call(error) => ApproverError::Call(error),
-            error @ (VerifyError::Roster(_) | VerifyError::Untrusted(_)) => ApproverError::Verify(error),
-        })?;
+        let current = self.member.verifier.current(clock::now()).await;
+        let current = current.map_err(|error| self.noticed(None, error))?;
         if let Some(seen) = self.member.verifier.seen() {
             self.home.remember(seen)?;
         }
         Ok(current)
+    }
+
+    fn noticed(&self, request: Option<RequestId>, error: VerifyError) -> ApproverError {
+        if error.is_alarm() {
+            self.raise(request, &error);
+        }
+        error.into()
+    }
+
+    fn raise(&self, request: Option<RequestId>, wrong: &(dyn Error + 'static)) {
+        alarm::raise(&self.member, &self.home, request, wrong);
     }
 }
 

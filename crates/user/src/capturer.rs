@@ -142,6 +142,7 @@ impl Capturer {
                 }
                 self.desk.learn(*verified);
             }
+            Update::Wrong { request, error } => self.sealer.raise(request, &error),
             Update::Synced => {
                 self.read_again();
                 if let Err(error) = self.sealer.spent.forget(clock::now()) {

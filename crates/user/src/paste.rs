@@ -119,6 +119,17 @@ impl Paste {
     ///
     /// [`PasteError::Unknown`] if there is none, [`PasteError::Verify`] if it is not believed.
     pub async fn find(&self, id: RequestId) -> Result<Found, PasteError> {
+        let found = self.look(id).await;
+        found.inspect_err(|error| {
+            if let PasteError::Verify(wrong) = error
+                && wrong.is_alarm()
+            {
+                self.sealer.raise(Some(id), wrong);
+            }
+        })
+    }
+
+    async fn look(&self, id: RequestId) -> Result<Found, PasteError> {
         let member = &self.sealer.member;
         member.verifier.current(clock::now()).await?;
         let open = member.bus.open().await.map_err(VerifyError::from)?;

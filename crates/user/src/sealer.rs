@@ -1,14 +1,16 @@
 //! What a capturer does with a code, wherever it comes from: seals it, writes that down, and only then lets it go.
 
+use std::error::Error;
 use std::sync::Arc;
 
-use agent_otp_domain::{Digest, KeyId, MemberId, Role, Timestamp};
+use agent_otp_domain::{Digest, KeyId, MemberId, RequestId, Role, Timestamp};
 use agent_otp_jetstream::{Login, Member};
 use agent_otp_keyring::Home;
 use agent_otp_seal::{Context, RecipientError, RecipientKey, SealError};
 use agent_otp_trust::{Capture, IdentityKey, RosterRef, VerifiedRequest};
 use tracing::{info, warn};
 
+use crate::alarm;
 use crate::capturer::CapturerError;
 use crate::desk::Release;
 use crate::spent::{Offer, Record, SpendError, Spent};
@@ -69,6 +71,11 @@ impl Sealer {
         self.spent.write(Record::new(decision, &request.key, expiry(&request), offer.clone()))?;
         info!(request = %request.key, "captured");
         Ok(offer)
+    }
+
+    /// Keeps an alarm in the capturer's home.
+    pub(crate) fn raise(&self, request: Option<RequestId>, wrong: &(dyn Error + 'static)) {
+        alarm::raise(&self.member, &self.home, request, wrong);
     }
 
     /// Keeps the highest roster that was seen.

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_otp_domain::{Recorded, RequestKey, Timestamp};
-use agent_otp_jetstream::{Feed, Member, VerifyError, clock};
+use agent_otp_domain::{Recorded, RequestId, RequestKey, Timestamp};
+use agent_otp_jetstream::{Feed, Member, Unfollowed, VerifyError, clock};
 use agent_otp_trust::VerifiedRequest;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 /// How often everything is asked for again, although no event came.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -27,6 +27,12 @@ pub(crate) enum Update {
         verified: Box<VerifiedRequest>,
         /// When it was stored, by this machine's clock: the time that it was made at can be compared with that.
         stored_at: Option<Timestamp>,
+    },
+    /// What is served is not believed.
+    Wrong {
+        /// Which request; none where it is the roster, or all of them.
+        request: Option<RequestId>,
+        error: VerifyError,
     },
     /// Everything was asked for after a connect: what the broker lost may be offered again.
     Synced,
@@ -93,7 +99,7 @@ impl Watch {
     async fn sync(&mut self) -> Option<()> {
         self.is_behind = false;
         if let Err(error) = self.member.verifier.current(clock::now()).await {
-            self.report(&error, "the roster");
+            self.report(None, error).await?;
         }
         let owner = self.member.bus.owner().clone();
         match self.member.bus.open().await {
@@ -104,8 +110,7 @@ impl Watch {
                 }
             }
             Err(error) => {
-                self.report(&error.into(), "the open requests");
-                return Some(());
+                return self.report(None, error.into()).await;
             }
         }
         let tracked: Vec<RequestKey> = self.tracked.keys().cloned().collect();
@@ -121,7 +126,15 @@ impl Watch {
         let known = self.tracked.get_mut(&key).and_then(Option::take);
         let (before, dated) =
             known.map_or((None, None), |known| (Some(known.verified), Some(known.stored_at)));
-        if let Some(verified) = self.member.verifier.follow(before, recorded) {
+        let followed = match self.member.verifier.follow(before, recorded) {
+            Ok(verified) => Some(verified),
+            Err(Unfollowed::Missed) => None,
+            Err(Unfollowed::Lie(error)) => {
+                self.report(Some(key.request), error).await?;
+                None
+            }
+        };
+        if let Some(verified) = followed {
             let now = clock::now();
             let made_at = verified.request.heading.made_at;
             let is_prompt = now.since(made_at) < PROMPT && made_at.since(now) < PROMPT;
@@ -140,9 +153,9 @@ impl Watch {
                 Some(())
             }
             Err(error) => {
+                let request = key.request;
                 self.tracked.entry(key).or_default();
-                self.report(&error, "a request");
-                Some(())
+                self.report(Some(request), error).await
             }
         }
     }
@@ -159,14 +172,16 @@ impl Watch {
     }
 
     /// An answer that does not come is ordinary, and asked for again soon; one that is not believed is not.
-    fn report(&mut self, error: &VerifyError, what: &'static str) {
-        match error {
-            VerifyError::Call(error) if error.is_transient() => {
-                self.is_behind = true;
-                debug!(what, %error, "not known at the moment");
-            }
-            VerifyError::Call(_) | VerifyError::Roster(_) => warn!(what, %error, "not known"),
-            VerifyError::Untrusted(cause) => error!(what, %cause, "what the relay serves is not believed"),
+    async fn report(&mut self, request: Option<RequestId>, error: VerifyError) -> Option<()> {
+        if error.is_alarm() {
+            return self.updates.send(Update::Wrong { request, error }).await.ok();
         }
+        if matches!(&error, VerifyError::Call(error) if error.is_transient()) {
+            self.is_behind = true;
+            debug!(?request, %error, "not known at the moment");
+        } else {
+            warn!(?request, %error, "not known");
+        }
+        Some(())
     }
 }
