@@ -41,8 +41,12 @@ const TABLE: [(&str, &str); 6] = [
          pub - $JS.API.CONSUMER.CREATE.OTP_LOG
          pub - $JS.API.CONSUMER.CREATE.OTP_LOG.mine.otp.v1.log.>
          pub - $JS.API.CONSUMER.MSG.NEXT.OTP_LOG.relay_eraser
+         pub - $JS.API.STREAM.MSG.DELETE.KV_otp_vault
+         pub - $JS.ACK.OTP_LOG.relay_eraser.1.1.1.1.1
          pub - $SRV.PING
+         pub - $SRV.INFO.agent-otp-relay
          pub - _INBOX.OWNER.agent.booker.x
+         pub - _INBOX.relay.x
          sub + otp.v1.event.OWNER.shopper.>
          sub + _INBOX.OWNER.agent.shopper.>
          sub - otp.v1.event.OWNER.booker.>
@@ -52,7 +56,10 @@ const TABLE: [(&str, &str); 6] = [
          sub - otp.v1.cmd.>
          sub - _INBOX.OWNER.agent.booker.>
          sub - _INBOX.OWNER.agent.>
+         sub - _INBOX.relay.>
          sub - _INBOX.>
+         sub - $SRV.>
+         sub - $JS.>
          sub - $KV.otp_vault.>
          sub - >",
     ),

@@ -36,7 +36,7 @@ impl World {
     /// The same, without any stream.
     pub(crate) async fn bare(parties: &[Who]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let operators = ["relay", "provision", "dashboard", "micro"].map(Who::Operator);
+        let operators = ["relay", "provision", "dashboard", "micro", "broker"].map(Who::Operator);
         let (mut keys, mut users) = (BTreeMap::new(), Vec::new());
         for who in operators.iter().chain(parties) {
             let key = UserKey::create(&dir.path().join(who.inbox())).unwrap();
@@ -102,6 +102,10 @@ fn grants(who: &Who) -> Grants {
         Who::Operator("relay") => permission::relay(),
         Who::Operator("provision") => permission::provision(),
         Who::Operator("dashboard") => permission::dashboard(),
+        // Whoever holds the broker itself: nothing that it publishes is refused.
+        Who::Operator("broker") => {
+            Grants { publish: vec![">".to_owned()], subscribe: vec![">".to_owned()], respond: false }
+        }
         // Whoever runs `nats micro`.
         Who::Operator(_) => Grants {
             publish: vec!["$SRV.>".to_owned()],
