@@ -167,6 +167,16 @@ impl Verifier {
         })
     }
 
+    /// Checks once more, before something is done, that everyone whose word the request rests on still belongs to the
+    /// owner: a roster may have come since it was verified.
+    ///
+    /// # Errors
+    ///
+    /// [`Untrusted::Revoked`] or [`Untrusted::NotAMember`].
+    pub fn stands(&self, request: &VerifiedRequest) -> Result<(), Untrusted> {
+        self.book(|book| request.signers_stand(book))
+    }
+
     /// Verifies a request's events, and that those who signed them still belong to the owner.
     ///
     /// # Errors

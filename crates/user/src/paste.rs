@@ -190,7 +190,8 @@ impl Paste {
         let release = Release { request, decision, code, evidence };
         let offer = self.sealer.seal(release, roster).map_err(|error| match error {
             CaptureError::Spend(SpendError::Twice) => Obstacle::Spent.into(),
-            error @ (CaptureError::Recipient(_)
+            error @ (CaptureError::Untrusted(_)
+            | CaptureError::Recipient(_)
             | CaptureError::Seal(_)
             | CaptureError::Spend(SpendError::Unwritten(_))) => PasteError::Capture(error),
         })?;

@@ -7,7 +7,7 @@ use agent_otp_domain::{Digest, KeyId, MemberId, RequestId, Role, Timestamp};
 use agent_otp_jetstream::{Login, Member};
 use agent_otp_keyring::Home;
 use agent_otp_seal::{Context, RecipientError, RecipientKey, SealError};
-use agent_otp_trust::{Capture, IdentityKey, RosterRef, VerifiedRequest};
+use agent_otp_trust::{Capture, IdentityKey, RosterRef, Untrusted, VerifiedRequest};
 use tracing::{info, warn};
 
 use crate::alarm;
@@ -27,6 +27,9 @@ pub(crate) struct Sealer {
 /// Why a code was not sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
+    /// Who asked or approved does not belong to the owner any more. That is an alarm.
+    #[error("the request is not believed any more")]
+    Untrusted(#[from] Untrusted),
     /// The agent sent no key of the suite that it names.
     #[error("the agent's public key cannot be used")]
     Recipient(#[from] RecipientError),
@@ -55,6 +58,10 @@ impl Sealer {
     /// Seals a code and writes it down; what comes back is to be sent.
     pub(crate) fn seal(&self, release: Release, roster: RosterRef) -> Result<Offer, CaptureError> {
         let Release { request, decision, code, evidence } = release;
+        // The request was verified when it was learnt of, and a key may have been revoked since.
+        self.member.verifier.stands(&request).map_err(CaptureError::from).inspect_err(|error| {
+            self.raise(Some(request.key.request), error);
+        })?;
         let recipient =
             RecipientKey::new(request.request.recipient.suite, &request.request.recipient.public_key)?;
         let context = Context { request: request.digest, decision, capturer: self.identity.id() };

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use agent_otp_agent::Asking;
 use agent_otp_domain::EventType::{Approved, Captured, Requested};
-use agent_otp_domain::Timestamp;
+use agent_otp_domain::{RequestKey, Timestamp};
 use agent_otp_jetstream::clock;
 use agent_otp_trust::Revocation;
 
-use crate::stage::{ACME, DESK, PHONE, Party, SHOPPER, Stage, key};
+use crate::stage::{ACME, BOOKER, DESK, PHONE, Party, SHOPPER, Stage, asking, key};
+use crate::world::within;
 
 const REVOKED: &str = "was revoked at";
 
@@ -21,6 +23,21 @@ async fn a_request_by_a_revoked_agent_is_shown_and_captured_by_nobody() {
     stage.alarm(DESK, Some(&key), REVOKED).await;
     stage.is_found_out(pending, REVOKED).await;
     stage.is_doubted(&key, REVOKED).await;
+}
+
+#[tokio::test]
+async fn a_revoked_agent_gets_no_code_for_what_was_approved_before() {
+    let stage = Box::pin(Stage::start()).await;
+    let pending = stage.ask().await;
+    let key = pending.key().clone();
+    stage.approve(&key).await;
+    revoke(&stage, SHOPPER, clock::now()).await;
+    // The capturer hears of the new roster by what another agent asks.
+    another_is_captured(&stage).await;
+    stage.mail(ACME, "482913").await;
+    stage.alarm(DESK, Some(&key), REVOKED).await;
+    another_is_captured(&stage).await;
+    assert_eq!(stage.history(&key).await, [Requested, Approved]);
 }
 
 #[tokio::test]
@@ -67,4 +84,15 @@ async fn what_a_revoked_key_dates_back_is_acted_on_by_nobody_either() {
 
 async fn revoke(stage: &Stage, party: Party, at: Timestamp) {
     stage.renew(|roster| roster.revoked.push(Revocation { key: key(party).id(), at })).await;
+}
+
+/// Another agent, which goes by the latest roster, has its code captured.
+async fn another_is_captured(stage: &Stage) -> RequestKey {
+    let filter = Asking::code_by_email("Look", "other.example").unwrap().filter;
+    let agent = stage.agent(BOOKER).await;
+    let pending = within(agent.request(Asking { filter, ..asking() })).await.unwrap();
+    stage.approve(pending.key()).await;
+    stage.mail("a@other.example", "000000").await;
+    stage.until(pending.key(), Captured).await;
+    pending.key().clone()
 }
