@@ -283,7 +283,10 @@ impl Pending {
             Some(EventType::Denied) => Err(WaitError::Denied),
             Some(EventType::Cancelled) => Err(WaitError::Cancelled),
             Some(EventType::Expired) => Err(WaitError::Expired { expires_at: self.request.expires_at }),
-            // By this very claim, whose answer was lost, the code may still be had; by another it may not.
+            Some(EventType::Consumed) if verified.claim != Some(self.nonce.digest()) => {
+                Err(WaitError::ClaimedElsewhere)
+            }
+            // By this very claim, whose answer was lost, the code may still be had.
             Some(EventType::Consumed | EventType::Requested | EventType::Approved | EventType::Captured) => {
                 Ok(())
             }

@@ -17,6 +17,8 @@ pub struct VerifiedRequest {
     pub approval: Option<(Digest, Decision)>,
     /// The capture, with its digest.
     pub capture: Option<(Digest, Capture)>,
+    /// SHA-256 of the nonce that the code was claimed with.
+    pub claim: Option<Digest>,
     /// How it ended. Only `expired` rests on the relay's word, and on the reader's clock.
     pub end: Option<EventType>,
     /// The last event's version.
@@ -59,6 +61,7 @@ impl VerifiedRequest {
             request,
             approval: None,
             capture: None,
+            claim: None,
             end: None,
             version: 1,
             changed_at: recorded.time,
@@ -109,6 +112,7 @@ impl VerifiedRequest {
                     return Err(Untrusted::EventDiffers);
                 }
                 is_said_by(recorded, &consume, book)?;
+                self.claim = Some(consume.claim);
                 self.end = Some(EventType::Consumed);
             }
             Event::Denied { statement } => {

@@ -141,6 +141,19 @@ async fn a_claim_that_the_relay_invents_is_not_believed() {
 }
 
 #[tokio::test]
+async fn a_claim_with_another_nonce_is_an_alarm_whatever_the_relay_answers_then() {
+    let stage = Box::pin(Stage::start()).await;
+    for serves_it_then in [false, true] {
+        let pending = stage.captured("482913").await;
+        let sealed = Sealed(stage.double.store.sealed(pending.key()).await.unwrap());
+        say_that_it_is_too_early(&stage, serves_it_then.then_some(sealed));
+        // By somebody who holds the agent's identity key.
+        claim(&stage, pending.key(), |consume| key(SHOPPER).sign(consume)).await;
+        is_claimed_elsewhere(&stage, pending).await;
+    }
+}
+
+#[tokio::test]
 async fn a_relay_that_says_that_the_code_was_consumed_before_is_an_alarm() {
     let stage = Box::pin(Stage::start()).await;
     let pending = stage.captured("482913").await;

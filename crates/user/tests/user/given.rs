@@ -47,6 +47,7 @@ pub(crate) fn requested(number: u8) -> VerifiedRequest {
         },
         approval: None,
         capture: None,
+        claim: None,
         end: None,
         version: 1,
         changed_at: at(0),
