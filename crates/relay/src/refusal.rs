@@ -81,6 +81,7 @@ impl From<Untrusted> for Refusal {
             | Untrusted::NotTheOwner { .. }
             | Untrusted::Revoked { .. }
             | Untrusted::EventDiffers
+            | Untrusted::Contradicted
             | Untrusted::History { .. } => RefusalCode::Untrusted,
         };
         Self::new(code, chain(&untrusted))

@@ -160,6 +160,17 @@ impl VerifiedRequest {
         Ok(())
     }
 
+    /// Whether this cannot be what became of `known`: who serves both lies about one. What is older than `known` can be, if
+    /// it comes from a store that is behind.
+    #[must_use]
+    pub fn contradicts(&self, known: &Self) -> bool {
+        let digest = |statement: &Option<(Digest, Decision)>| statement.as_ref().map(|(digest, _)| *digest);
+        let continues = self.digest == known.digest
+            && (known.approval.is_none() || digest(&self.approval) == digest(&known.approval))
+            && (known.end.is_none() || (self.end, self.version) == (known.end, known.version));
+        self.version >= known.version && !continues
+    }
+
     /// The approval's digest and content, and the capturers that it names.
     #[must_use]
     pub fn approval(&self) -> Option<(Digest, &Decision, &[agent_otp_domain::KeyId])> {

@@ -89,6 +89,9 @@ pub enum Untrusted {
     /// The stored event says another thing than its statement.
     #[error("the event says another thing than its statement")]
     EventDiffers,
+    /// Another history of the same request was served before.
+    #[error("the request was served before with another history")]
+    Contradicted,
     /// Events are missing, doubled or out of order.
     #[error("the history is not whole at version {version}")]
     History {

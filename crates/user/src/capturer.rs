@@ -8,7 +8,7 @@ use agent_otp_domain::{Digest, MemberId, RequestKey, Timestamp, Ttl};
 use agent_otp_jetstream::message::RefusalCode;
 use agent_otp_jetstream::{CallError, ConnectError, Login, Member, clock};
 use agent_otp_keyring::{Home, KeyringError};
-use agent_otp_trust::{RosterRef, VerifiedRequest};
+use agent_otp_trust::{RosterRef, Untrusted, VerifiedRequest};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -133,6 +133,9 @@ impl Capturer {
     fn learn(&mut self, update: Update) {
         match update {
             Update::Request { verified, stored_at } => {
+                if self.desk.is_contradicted_by(&verified) {
+                    self.sealer.raise(Some(verified.key.request), &Untrusted::Contradicted);
+                }
                 if verified.end.is_none() && self.is_mistimed(&verified, stored_at) {
                     return;
                 }

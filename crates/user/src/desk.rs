@@ -187,6 +187,12 @@ impl Desk {
         }
     }
 
+    /// Whether this is another history than the one that was learnt of the same request.
+    #[must_use]
+    pub fn is_contradicted_by(&self, request: &VerifiedRequest) -> bool {
+        self.requests.get(&request.key).is_some_and(|known| request.contradicts(known))
+    }
+
     /// Takes it that these decisions were acted on elsewhere.
     pub fn spend(&mut self, decisions: impl IntoIterator<Item = Digest>) {
         self.spent.extend(decisions);

@@ -9,7 +9,7 @@ use agent_otp_jetstream::message::{Ask, Reply};
 use agent_otp_trust::{Decision, Nonce, Request, Verdict};
 
 use crate::double::said;
-use crate::forgery::{Forgery, mallory, statement_of};
+use crate::forgery::{Forgery, mallory, statement_of, with_events};
 use crate::stage::{ACME, DESK, PHONE, Stage, actor, asking, heading, key};
 use crate::world::{eventually, within};
 
@@ -136,6 +136,29 @@ async fn an_approval_that_was_kept_back_is_worth_nothing_after_a_denial() {
     stage.is_not_captured(&key).await;
     stage.is_doubted(&key, "the history is not whole at version 3").await;
     assert!(matches!(within(pending.wait()).await, Err(WaitError::Denied)));
+}
+
+#[tokio::test]
+async fn a_denial_that_the_capturer_has_heard_of_wins_over_a_history_without_it() {
+    let stage = Box::pin(Stage::start()).await;
+    let pending = stage.ask().await;
+    let key = pending.key().clone();
+    let (_, approval) = withhold_approval(&stage, &key).await;
+    assert_eq!(stage.deny(&key).await, Some(Denied));
+    let denied = stage.events(&key).await[1].clone();
+    let approved = Recorded { version: Version(2), event: approval, ..denied };
+    let (target, instead) = (key.request, approved.clone());
+    stage.double.lie(move |ask, reply| match ask {
+        Ask::Get { request, .. } if *request == target => {
+            with_events(reply, |events| events[1] = instead.clone())
+        }
+        _ => reply,
+    });
+    stage.publish(&approved).await;
+    stage.alarm(DESK, Some(&key), "the request was served before with another history").await;
+    stage.mail(ACME, "482913").await;
+    stage.double.behave();
+    stage.is_not_captured(&key).await;
 }
 
 #[tokio::test]

@@ -371,6 +371,22 @@ fn a_decision_that_was_acted_on_before_a_restart_is_not_acted_on_after_it() {
 }
 
 #[test]
+fn a_history_without_the_denial_that_was_learnt_of_contradicts_it_unless_it_is_older() {
+    let desk = desk([ended(requested(1), EventType::Denied)]);
+    let table = [
+        (requested(1), false),
+        (ended(requested(1), EventType::Denied), false),
+        (ended(requested(1), EventType::Cancelled), true),
+        (approved(1), true),
+        (captured(approved(1)), true),
+        (requested(2), false),
+    ];
+    for (request, is_contradiction) in table {
+        assert_eq!(desk.is_contradicted_by(&request), is_contradiction, "{request:?}");
+    }
+}
+
+#[test]
 fn what_is_older_than_what_is_known_changes_nothing() {
     let mut desk = desk([ended(approved(1), EventType::Cancelled)]);
     desk.learn(approved(1));
