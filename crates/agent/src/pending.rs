@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_otp_domain::{Code, Digest, EventType, RequestKey, Timestamp};
+use agent_otp_domain::{CLOCK_SKEW_MAX, Code, Digest, EventType, RequestKey, Timestamp};
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
 use agent_otp_jetstream::{CallError, Feed, Unfollowed, VerifyError, clock};
 use agent_otp_seal::{AgentSecret, Context, OpenError};
@@ -282,6 +282,10 @@ impl Pending {
             None => Ok(()),
             Some(EventType::Denied) => Err(WaitError::Denied),
             Some(EventType::Cancelled) => Err(WaitError::Cancelled),
+            // The relay stored the request when its clock was no further off.
+            Some(EventType::Expired) if clock::now() < self.request.expires_at.before(CLOCK_SKEW_MAX) => {
+                Err(untrusted("the relay says that the request has expired, long before its time"))
+            }
             Some(EventType::Expired) => Err(WaitError::Expired { expires_at: self.request.expires_at }),
             Some(EventType::Consumed) if verified.claim != Some(self.nonce.digest()) => {
                 Err(WaitError::ClaimedElsewhere)

@@ -3,7 +3,7 @@
 
 use agent_otp_agent::{Pending, WaitError};
 use agent_otp_domain::EventType::{Approved, Captured, Requested};
-use agent_otp_domain::{Event, Recorded, RequestKey, Role, SignedStatement, Version};
+use agent_otp_domain::{Actor, Event, Recorded, RequestKey, Role, SignedStatement, Version};
 use agent_otp_jetstream::clock;
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply, Sealed};
 use agent_otp_trust::{Capture, Consume, Decision, Nonce, Request, Verdict};
@@ -94,6 +94,17 @@ async fn a_live_event_that_was_forged_is_an_alarm_and_changes_nothing() {
     }
     stage.mail(ACME, "482913").await;
     assert_eq!(within(waiting).await.unwrap().unwrap().expose(), "482913");
+}
+
+#[tokio::test]
+async fn an_end_that_comes_long_before_its_time_is_not_believed() {
+    let stage = Box::pin(Stage::start()).await;
+    let pending = stage.ask().await;
+    let request = stage.seen(pending.key()).await.request;
+    stage.double.write(move |recorded| recorded.time = request.expires_at);
+    let heading = stage.seen(pending.key()).await.request.heading;
+    stage.double.store.append(&heading, Actor::relay(), Event::Expired).await;
+    stage.is_found_out(pending, "the relay says that the request has expired, long before its time").await;
 }
 
 #[tokio::test]
