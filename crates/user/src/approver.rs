@@ -39,6 +39,14 @@ pub enum ApproverError {
         /// Which id.
         id: RequestId,
     },
+    /// Two agents' requests have one id, which is no accident. That is an alarm.
+    #[error(
+        "the requests of two agents have the id {id}, so neither can be decided by it; wait until both have lapsed"
+    )]
+    Doubled {
+        /// Which id.
+        id: RequestId,
+    },
     /// Nobody could capture the code.
     #[error("the roster names no capturer that could act on an approval")]
     NoCapturer,
@@ -107,10 +115,20 @@ impl Approver {
     ///
     /// # Errors
     ///
-    /// [`ApproverError::Unknown`] if there is none.
+    /// [`ApproverError::Unknown`] if there is none, [`ApproverError::Doubled`] if there are several: an agent could give
+    /// its own request the id of another's.
     pub async fn find(&self, id: RequestId) -> Result<VerifiedRequest, ApproverError> {
-        let open = self.open().await?;
-        open.into_iter().find(|request| request.key.request == id).ok_or(ApproverError::Unknown { id })
+        let mut open = self.open().await?;
+        open.retain(|request| request.key.request == id);
+        match (open.pop(), open.is_empty()) {
+            (Some(request), true) => Ok(request),
+            (Some(_), false) => {
+                let error = ApproverError::Doubled { id };
+                self.raise(Some(id), &error);
+                Err(error)
+            }
+            (None, _) => Err(ApproverError::Unknown { id }),
+        }
     }
 
     /// Approves exactly what the request asks, for as long as it stands.

@@ -7,10 +7,11 @@ use agent_otp_domain::{Actor, Event, Recorded, RequestKey, Role, SignedStatement
 use agent_otp_jetstream::clock;
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply, Sealed};
 use agent_otp_trust::{Capture, Consume, Decision, Nonce, Request, Verdict};
+use agent_otp_user::ApproverError;
 
 use crate::double::said;
 use crate::forgery::{Forgery, mallory, statement_of, with_events};
-use crate::stage::{ACME, DESK, SHOPPER, Stage, actor, heading, key};
+use crate::stage::{ACME, BOOKER, DESK, PHONE, SHOPPER, Stage, actor, heading, key, refused};
 use crate::world::within;
 
 #[tokio::test]
@@ -176,6 +177,21 @@ async fn a_relay_that_says_that_the_code_was_consumed_before_is_an_alarm() {
         _ => None,
     });
     is_claimed_elsewhere(&stage, pending).await;
+}
+
+#[tokio::test]
+async fn two_requests_of_one_id_cannot_be_decided_by_it() {
+    let stage = Box::pin(Stage::start()).await;
+    let pending = stage.ask().await;
+    // Another agent, which the relay has told the id, asks under it.
+    let request = stage.seen(pending.key()).await.request;
+    let copied = RequestKey { agent: "booker".parse().unwrap(), ..pending.key().clone() };
+    let heading = heading(&copied, BOOKER, request.heading.roster);
+    let statement = key(BOOKER).sign(&Request { heading, ..request });
+    stage.bus(BOOKER).await.call(&Ask::Request { statement }).await.unwrap();
+    let error = refused(stage.approver.find(pending.key().request)).await;
+    assert!(matches!(error, ApproverError::Doubled { .. }), "{error}");
+    stage.alarm(PHONE, Some(pending.key()), "the requests of two agents have the id").await;
 }
 
 /// From now on the relay says that nothing was captured: for good, or only when it is asked first.
