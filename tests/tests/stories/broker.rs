@@ -13,7 +13,8 @@ async fn a_code_outlives_the_broker_that_held_it_in_memory() {
     let up = place.up().await;
     let (mut asked, ..) = place.captured(&[], FROM, TEXT).await;
     let next = replaced(&place).await;
-    assert!(up.said().contains(&format!("nats-server runs again as pid {}", next.nats_pid)), "{}", up.said());
+    let told = format!("nats-server runs again as pid {}", next.nats_pid);
+    eventually("what is said of the next broker", async || up.said().contains(&told).then_some(())).await;
     asked.signal(Signal::CONT);
     assert_eq!(asked.ended().await.well().stdout, "482913\n");
     assert_eq!(place.history(&asked.id).await, strings(LIFE));
