@@ -198,7 +198,9 @@ impl Pending {
                 told = Some(progress);
             }
             if let Some(verified) = &verified
-                && let Some(code) = self.while_up(self.claim(verified)).await.transpose()?.flatten()
+                // A claim that has left is waited for, whatever becomes of the connection: a client sends it when it is
+                // back, and the answer must find somebody.
+                && let Some(code) = self.claim(verified).await?
             {
                 return Ok(code);
             }
