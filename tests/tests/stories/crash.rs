@@ -204,9 +204,10 @@ impl Life {
             eyes.ended(id).await
         })
         .await;
-        let ended = agent.ended().await;
+        // An agent whose answer went with the broker claims again for a while, and nothing else waits for it.
+        let (overdue, ended) = tokio::join!(eyes.erased(&history), agent.ended());
         self.judge(&ended, &history);
-        let overdue = eyes.settled(place, parties, &history, &ended).await;
+        eyes.settled(place, parties, &ended).await;
         assert!(overdue < OVERDUE_MAX, "the end or the erasure came {overdue:?} late");
         overdue
     }

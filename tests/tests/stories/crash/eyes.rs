@@ -106,23 +106,19 @@ impl Eyes {
         history.last().is_some_and(|last| EventType::ENDS.contains(&last.kind)).then_some(history)
     }
 
-    /// Waits until the trail has everything and the vault nothing, and gives what came later than it should.
-    pub(crate) async fn settled(
-        &self,
-        place: &Place,
-        parties: &Parties<'_>,
-        history: &[Happened],
-        ended: &Ended,
-    ) -> Duration {
+    /// Waits until the vault has nothing, and says how much later that, or the end, came than it should.
+    pub(crate) async fn erased(&self, history: &[Happened]) -> Duration {
         let (first, last) = (history.first().unwrap(), history.last().unwrap());
         let mut late = Duration::ZERO;
         if last.kind == EventType::Expired {
             late = last.stored_at.since(first.expires_at.unwrap());
         }
         eventually("an empty vault", async || (self.in_vault().await? == 0).then_some(())).await;
-        let now = clock::now();
-        late = late.max(now.since(last.stored_at));
+        late.max(clock::now().since(last.stored_at))
+    }
 
+    /// Waits until the trail has everything, and looks for what must be nowhere.
+    pub(crate) async fn settled(&self, place: &Place, parties: &Parties<'_>, ended: &Ended) {
         let stored = self.stored().await;
         for (sequence, id) in parties.relays.iter().flat_map(|relay| relay.proxy.acknowledged()) {
             let kept =
@@ -147,7 +143,7 @@ impl Eyes {
             search(&place.dir(), &sealed).is_empty().then_some(())
         })
         .await;
-        late
+        eventually("a vault that stays empty", async || (self.in_vault().await? == 0).then_some(())).await;
     }
 
     /// How many ciphertexts the vault holds; none if the broker does not say.
