@@ -13,7 +13,7 @@ use agent_otp_jetstream::{CallError, ConnectError, Feed, Login, Member, StoreErr
 use agent_otp_keyring::{Home, KeyringError};
 use agent_otp_seal::AgentSecret;
 use agent_otp_trust::{Heading, IdentityKey, Recipient, Request, Roster, RosterError, RosterRef};
-use tracing::{error, info, warn};
+use tracing::info;
 
 use crate::pending::Pending;
 
@@ -206,14 +206,9 @@ impl Inner {
         }
     }
 
-    /// Keeps an alarm in the agent's home, and logs it once.
+    /// Keeps an alarm in the agent's home.
     pub(crate) fn raise(&self, request: Option<RequestId>, wrong: &(dyn Error + 'static)) {
-        let alarm = self.member.alarm(request, wrong);
-        match self.home.raise(&alarm) {
-            Ok(true) => error!(?request, what = alarm.what, "alarm"),
-            Ok(false) => {}
-            Err(error) => warn!(%error, ?request, what = alarm.what, "an alarm is not kept"),
-        }
+        self.home.alert(&self.member.alarm(request, wrong));
     }
 
     fn is_named_in(&self, roster: &Roster) -> Result<(), AgentError> {

@@ -12,7 +12,7 @@ use tracing::{debug, info};
 
 use crate::agent::{AgentError, Inner};
 
-/// How often the relay is asked although no event came: a live event is only a hint.
+/// How often the relay is asked although no event came: a relay that stays silent is to be noticed.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// How long the event of a request that the relay has accepted may take.
 const FIRST_EVENT: Duration = Duration::from_secs(1);

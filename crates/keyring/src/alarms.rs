@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use agent_otp_domain::Alarm;
+use tracing::{error, warn};
 
 use crate::{Home, KeyringError, private};
 
@@ -12,6 +13,16 @@ use crate::{Home, KeyringError, private};
 const KEPT_MAX: usize = 200;
 
 impl Home {
+    /// Keeps an alarm, and logs it once; what cannot be kept is logged each time.
+    pub fn alert(&self, alarm: &Alarm) {
+        let Alarm { request, what, .. } = alarm;
+        match self.raise(alarm) {
+            Ok(true) => error!(?request, what, "alarm"),
+            Ok(false) => {}
+            Err(error) => warn!(%error, ?request, what, "an alarm is not kept"),
+        }
+    }
+
     /// Keeps an alarm; whether it is a new one. What is noticed again is known already.
     ///
     /// # Errors

@@ -8,8 +8,6 @@ use agent_otp_jetstream::{Bus, CallError, ConnectError, Login, Member, Unfollowe
 use agent_otp_keyring::{Home, KeyringError};
 use agent_otp_trust::{Decision, IdentityKey, Nonce, Roster, RosterRef, Verdict, VerifiedRequest};
 
-use crate::alarm;
-
 /// Decides in the user's name.
 #[derive(Debug)]
 pub struct Approver {
@@ -188,7 +186,7 @@ impl Approver {
     }
 
     fn raise(&self, request: Option<RequestId>, wrong: &(dyn Error + 'static)) {
-        alarm::raise(&self.member, &self.home, request, wrong);
+        self.home.alert(&self.member.alarm(request, wrong));
     }
 }
 

@@ -1,6 +1,5 @@
 //! The user's side: asks the user, watches the user's messages, extracts and seals the one code asked for.
 
-mod alarm;
 mod approver;
 mod capturer;
 pub mod desk;

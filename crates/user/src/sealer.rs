@@ -10,7 +10,6 @@ use agent_otp_seal::{Context, RecipientError, RecipientKey, SealError};
 use agent_otp_trust::{Capture, IdentityKey, RosterRef, Untrusted, VerifiedRequest};
 use tracing::{info, warn};
 
-use crate::alarm;
 use crate::capturer::CapturerError;
 use crate::desk::Release;
 use crate::spent::{Offer, Record, SpendError, Spent};
@@ -82,7 +81,7 @@ impl Sealer {
 
     /// Keeps an alarm in the capturer's home.
     pub(crate) fn raise(&self, request: Option<RequestId>, wrong: &(dyn Error + 'static)) {
-        alarm::raise(&self.member, &self.home, request, wrong);
+        self.home.alert(&self.member.alarm(request, wrong));
     }
 
     /// Keeps the highest roster that was seen.
