@@ -60,7 +60,7 @@ pub enum Wanted {
 }
 
 /// What the service is to let the agent do with the code, as the agent says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// Sign in to an existing account.
@@ -201,7 +201,7 @@ pub struct Filter {
     pub shape: Option<CodeShape>,
     /// Code or link.
     pub wanted: Wanted,
-    /// What the code is for: shown to the user.
+    /// What the code is for: shown to the user. See [`Filter::allows`].
     pub purpose: Option<Purpose>,
 }
 
@@ -293,6 +293,19 @@ impl Filter {
         self.channels.admit(channel) && self.sender.admits(sender)
     }
 
+    /// Whether a code may be for this; `None` is a message that does not say what its code is for.
+    ///
+    /// A filter that names a purpose allows that one. A filter that names none allows to sign in or up: what sets a
+    /// password, pays, changes an account or ties a device to it has to be asked for, so that the user sees it.
+    #[must_use]
+    pub fn allows(&self, said: Option<Purpose>) -> bool {
+        let Some(said) = said else { return true };
+        match self.purpose {
+            Some(purpose) => purpose == said,
+            None => matches!(said, Purpose::Login | Purpose::SignUp),
+        }
+    }
+
     /// Whether no message could satisfy both filters, as far as the filters themselves tell.
     #[must_use]
     pub fn contradicts(&self, other: &Self) -> bool {
@@ -304,8 +317,8 @@ impl Filter {
             (Some(_), None) | (None, Some(_) | None) => false,
         };
         let purposes = match (self.purpose, other.purpose) {
-            (Some(purpose), Some(other)) => purpose != other,
-            (Some(_), None) | (None, Some(_) | None) => false,
+            (Some(purpose), _) => !other.allows(Some(purpose)),
+            (None, other) => !self.allows(other),
         };
         channels || shapes || purposes || self.wanted != other.wanted || self.sender.excludes(&other.sender)
     }
@@ -360,6 +373,21 @@ mod tests {
             Filter { wanted: Wanted::Link, shape, ..filter("acme.example") }.check(),
             Err(FilterError::ShapeOfLink)
         );
+    }
+
+    #[test]
+    fn what_is_graver_than_to_sign_in_or_up_must_be_asked_for() {
+        let grave = [Purpose::Reset, Purpose::Payment, Purpose::Change, Purpose::Pairing];
+        let unstated = filter("github.com");
+        for light in [None, Some(Purpose::Login), Some(Purpose::SignUp)] {
+            assert!(unstated.allows(light), "{light:?}");
+        }
+        for purpose in grave {
+            let asked = Filter { purpose: Some(purpose), ..filter("github.com") };
+            assert!(!unstated.allows(Some(purpose)) && asked.allows(Some(purpose)), "{purpose}");
+            assert!(asked.allows(None) && !asked.allows(Some(Purpose::Login)), "{purpose}");
+            assert!(asked.contradicts(&unstated) && unstated.contradicts(&asked), "{purpose}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub use id::{Actor, EventId, IdError, KeyId, MemberId, OwnerId, RequestId, Reque
 pub use reason::{Reason, ReasonError, visible};
 pub use request::{Approval, Asked, Capture, End, Open, State};
 pub use secret::{Code, NoCode, SealedCode};
-pub use sender::{Address, Number, RegistrableDomain, Sender, SenderId, SenderPattern};
+pub use sender::{Address, Number, RegistrableDomain, Sender, SenderId, SenderKey, SenderPattern};
 pub use shape::{Alphabet, CodeShape, ShapeError};
 pub use skew::{CLOCK_SKEW_MAX, ClockSkew};
 pub use statement::{SignedStatement, pre_authentication_encoding};

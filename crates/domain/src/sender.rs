@@ -30,6 +30,37 @@ impl fmt::Debug for Sender {
     }
 }
 
+/// What senders and patterns are found by: a pattern admits no sender that does not bear its key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SenderKey {
+    /// A registrable domain.
+    Domain(String),
+    /// An address.
+    Address(String),
+    /// A telephone number.
+    Number(String),
+    /// A sender id, in lower case.
+    SenderId(String),
+}
+
+impl Sender {
+    /// The keys of the patterns that may admit this sender.
+    pub fn keys(&self) -> impl Iterator<Item = SenderKey> {
+        let (own, domain) = match self {
+            Self::Address(address) => {
+                let domain = registrable(&address.domain);
+                (
+                    SenderKey::Address(address.to_string()),
+                    domain.map(|domain| SenderKey::Domain(domain.to_owned())),
+                )
+            }
+            Self::Number(number) => (SenderKey::Number(number.0.clone()), None),
+            Self::SenderId(id) => (SenderKey::SenderId(id.0.to_ascii_lowercase()), None),
+        };
+        std::iter::once(own).chain(domain)
+    }
+}
+
 /// Whom a filter names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "value", rename_all = "snake_case")]
@@ -56,6 +87,17 @@ impl SenderPattern {
             (Self::Domain(_) | Self::Address(_), Sender::Number(_) | Sender::SenderId(_)) => false,
             (Self::Number(_), Sender::Address(_) | Sender::SenderId(_)) => false,
             (Self::SenderId(_), Sender::Address(_) | Sender::Number(_)) => false,
+        }
+    }
+
+    /// The key that every sender bears whom this names.
+    #[must_use]
+    pub fn key(&self) -> SenderKey {
+        match self {
+            Self::Domain(domain) => SenderKey::Domain(domain.0.clone()),
+            Self::Address(address) => SenderKey::Address(address.to_string()),
+            Self::Number(number) => SenderKey::Number(number.0.clone()),
+            Self::SenderId(id) => SenderKey::SenderId(id.0.to_ascii_lowercase()),
         }
     }
 
@@ -304,6 +346,29 @@ mod tests {
             );
         }
         assert!(!github.admits(&Sender::SenderId("GitHub".parse().unwrap())));
+    }
+
+    #[test]
+    fn a_pattern_and_a_sender_that_it_admits_have_a_key_in_common() {
+        let patterns =
+            ["github.com", "noreply@github.com", "a@mail.github.com", "+15551234567", "22395", "GitHub"];
+        let senders = [
+            from("NoReply@GitHub.com"),
+            from("a@mail.github.com"),
+            from("a@github.com.evil.example"),
+            Sender::Number("+15551234567".parse().unwrap()),
+            Sender::Number("22395".parse().unwrap()),
+            Sender::SenderId("GITHUB".parse().unwrap()),
+        ];
+        for pattern in patterns.map(|pattern| pattern.parse::<SenderPattern>().unwrap()) {
+            for sender in &senders {
+                assert_eq!(
+                    sender.keys().any(|key| key == pattern.key()),
+                    pattern.admits(sender),
+                    "{pattern}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -221,6 +221,7 @@ fn evidence(evidence: &Evidence) -> Value {
         "source": visible(&evidence.source),
         "sender": evidence.sender,
         "received_at": time(evidence.received_at),
+        "purpose": evidence.purpose.map(|purpose| purpose.to_string()),
     })
 }
 

@@ -1,7 +1,7 @@
 //! What each of the five statements says, and how each is bound to the one before.
 
 use agent_otp_domain::{
-    CLOCK_SKEW_MAX, Channel, Digest, EventType, Filter, KeyId, MemberId, OwnerId, Reason, RequestId,
+    CLOCK_SKEW_MAX, Channel, Digest, EventType, Filter, KeyId, MemberId, OwnerId, Purpose, Reason, RequestId,
     RequestKey, Role, Timestamp, Ttl,
 };
 use serde::{Deserialize, Serialize};
@@ -158,6 +158,9 @@ pub struct Evidence {
     /// When the capturer received it, or the user pasted it, by the capturer's clock; of a text message that its phone
     /// had received earlier, that time.
     pub received_at: Timestamp,
+    /// What the message says that its code is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<Purpose>,
 }
 
 /// A capturer has sealed the code.
@@ -302,11 +305,14 @@ impl Capture {
         if !bound {
             return Err(Untrusted::Unbound { what: EventType::Approved });
         }
-        let mut filters = narrowing.iter().chain([&request.filter]);
-        if !filters.all(|filter| filter.channels.admit(self.evidence.channel)) {
+        let filters: Vec<&Filter> = narrowing.iter().chain([&request.filter]).collect();
+        if !filters.iter().all(|filter| filter.channels.admit(self.evidence.channel)) {
             return Err(Untrusted::Malformed {
                 what: "the message came over a channel that was not asked for",
             });
+        }
+        if !filters.iter().all(|filter| filter.allows(self.evidence.purpose)) {
+            return Err(Untrusted::Malformed { what: "the code is for something that was not asked for" });
         }
         let window = request.heading.made_at.before(CLOCK_SKEW_MAX)..request.expires_at;
         if !window.contains(&self.evidence.received_at) {

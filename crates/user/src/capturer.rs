@@ -14,7 +14,7 @@ use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::desk::{Desk, Doubt, Outcome, Release};
+use crate::desk::{Desk, Outcome, Question, Release};
 use crate::intake::Received;
 use crate::notices::{Notice, Notices};
 use crate::sealer::{CaptureError, Sealer};
@@ -195,7 +195,7 @@ impl Capturer {
         for outcome in self.desk.settle(now) {
             match outcome {
                 Outcome::Release(release) => self.capture(*release, roster),
-                Outcome::Ask(key, doubt) => self.tell(&key, doubt),
+                Outcome::Ask(question) => self.tell(&question),
             }
         }
     }
@@ -226,14 +226,20 @@ impl Capturer {
         }
     }
 
-    fn tell(&mut self, key: &RequestKey, doubt: Doubt) {
-        self.tell_text(key, doubt.advice());
+    /// What is shown to choose from is for the user's eyes, and not for a log.
+    fn tell(&mut self, question: &Question) {
+        warn!(request = %question.request, doubt = ?question.doubt, "the user is asked");
+        self.keep(&question.request, question.advice());
     }
 
     fn tell_text(&mut self, key: &RequestKey, text: &str) {
         warn!(request = %key, notice = text, "the user is told");
+        self.keep(key, text.to_owned());
+    }
+
+    fn keep(&mut self, key: &RequestKey, text: String) {
         let now = clock::now();
-        let notice = Notice { text: text.to_owned(), until: now.after(Ttl::MAX) };
+        let notice = Notice { text, until: now.after(Ttl::MAX) };
         self.notices.tell(key.request, notice, now);
     }
 

@@ -3,31 +3,33 @@
 //! A message satisfies at most one request, and so do its copies. Where two requests or two codes fit equally, nothing
 //! is released.
 
+mod doubt;
+mod fit;
+mod index;
+mod shelf;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use agent_otp_domain::{
-    CLOCK_SKEW_MAX, Channel, Code, Digest, EventType, Filter, KeyId, RequestKey, Timestamp, Wanted,
-};
-use agent_otp_trust::{Evidence, Verdict, VerifiedRequest};
+use agent_otp_domain::{CLOCK_SKEW_MAX, Channel, Code, Digest, EventType, KeyId, RequestKey, Timestamp};
+use agent_otp_trust::{Evidence, VerifiedRequest};
 
-use crate::extract::{self, Extraction};
 use crate::intake::Rejected;
-use crate::mail::authentication::NotAuthentic;
 use crate::message::Message;
-use crate::obstacle;
+use crate::{extract, obstacle};
 
-/// How long a message is kept for an approval that comes after it.
-pub const KEPT_FOR: Duration = Duration::from_mins(10);
-/// How many messages are kept; the oldest goes first.
-pub const KEPT_MAX: usize = 256;
+pub use doubt::{Doubt, Question};
+use fit::Fit;
+use index::Index;
+pub use shelf::{KEPT_BYTES_MAX, KEPT_FOR, KEPT_MAX};
+use shelf::{Kept, Number, Shelf};
+
 /// How many refused mails are kept in mind.
 const REJECTED_MAX: usize = 64;
-/// How often what is past use is looked for while there is much to do.
+/// How often messages past their time are looked for while there is much to do.
 const TIDIED_EVERY: Duration = Duration::from_secs(1);
-
-/// The number of a message, in the order in which they came.
-type Number = u64;
+/// How often requests past their time are: of those there may be many, and none of them is acted on meanwhile.
+const SWEPT_EVERY: Duration = Duration::from_secs(10);
 
 /// The requests and the recent messages, in memory only.
 #[derive(Debug)]
@@ -36,30 +38,27 @@ pub struct Desk {
     requests: BTreeMap<RequestKey, VerifiedRequest>,
     /// The requests that a message could be released for, each with the messages that lay claim to it.
     awaiting: BTreeMap<RequestKey, Vec<Number>>,
-    messages: BTreeMap<Number, Kept>,
-    received: Number,
+    awaiting_by_sender: Index,
+    /// The requests that were answered, each with the code's digest: a newer code may come.
+    answered: BTreeMap<RequestKey, Digest>,
+    answered_by_sender: Index,
+    messages: Shelf,
     /// The mails that were refused lately, for the user to be told of.
     rejected: VecDeque<Rejected>,
     /// What came since it was last worked out what fits what.
     new_requests: BTreeSet<RequestKey>,
     new_messages: Vec<Number>,
     new_rejected: Vec<Rejected>,
+    /// The requests about which something has changed since it was last chosen for them.
+    touched: BTreeSet<RequestKey>,
     /// The decisions that were acted on: none is acted on twice.
     spent: BTreeSet<Digest>,
     /// What was released lately, and when: a copy of such a message may come late.
     released: Released,
     tidied_at: Option<Timestamp>,
+    swept_at: Option<Timestamp>,
     /// What the user was asked, so that it is asked once.
     asked: BTreeSet<(RequestKey, Doubt)>,
-}
-
-#[derive(Debug)]
-struct Kept {
-    message: Message,
-    /// What it is to each request that it lays claim to, worked out once.
-    fits: BTreeMap<RequestKey, Fit>,
-    /// The requests that it fitted at the same time as another.
-    contested: BTreeSet<RequestKey>,
 }
 
 /// The digests of the codes that have left, in memory alone, and the messages that they stood in.
@@ -69,56 +68,13 @@ struct Released {
     messages: BTreeMap<Digest, Timestamp>,
 }
 
-/// What a message is to a request.
-#[derive(Debug)]
-enum Fit {
-    /// Not an answer.
-    No,
-    /// An answer, if it were clear which code.
-    Unclear,
-    /// The answer.
-    Code(Code),
-}
-
-/// Why nothing is released although something fits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Doubt {
-    /// One message fits several approved requests.
-    Requests,
-    /// Several codes fit the request.
-    Codes,
-    /// The code that fits was released to another request.
-    Copy,
-    /// A mail that claims to be from the sender asked for was refused.
-    Sender(NotAuthentic),
-}
-
-impl Doubt {
-    /// What the user is told, and what to do.
-    #[must_use]
-    pub fn advice(self) -> &'static str {
-        match self {
-            Self::Requests => {
-                "a message fits this request and another one, so neither gets it; deny the other, and this one gets it"
-            }
-            Self::Codes => {
-                "more than one code fits this request, so none is released; deny it, and have the agent ask again"
-            }
-            Self::Copy => {
-                "the code that fits this request was released before, so it is not released again; have the agent ask the service for a new one"
-            }
-            Self::Sender(why) => why.advice(),
-        }
-    }
-}
-
 /// What is to be done.
 #[derive(Debug)]
 pub enum Outcome {
     /// This code is for this request.
     Release(Box<Release>),
-    /// The user has to decide.
-    Ask(RequestKey, Doubt),
+    /// The user has to decide, or to know.
+    Ask(Question),
 }
 
 /// A code for a request.
@@ -143,28 +99,27 @@ impl Desk {
             capturer,
             requests: BTreeMap::new(),
             awaiting: BTreeMap::new(),
-            messages: BTreeMap::new(),
-            received: 0,
+            awaiting_by_sender: Index::default(),
+            answered: BTreeMap::new(),
+            answered_by_sender: Index::default(),
+            messages: Shelf::default(),
             rejected: VecDeque::new(),
             new_requests: BTreeSet::new(),
             new_messages: Vec::new(),
             new_rejected: Vec::new(),
+            touched: BTreeSet::new(),
             spent,
             released: Released::default(),
             tidied_at: None,
+            swept_at: None,
             asked: BTreeSet::new(),
         }
     }
 
     /// Takes a message.
     pub fn receive(&mut self, message: Message) {
-        if self.messages.len() >= KEPT_MAX {
-            self.messages.pop_first();
-        }
-        self.received = self.received.saturating_add(1);
-        let kept = Kept { message, fits: BTreeMap::new(), contested: BTreeSet::new() };
-        self.messages.insert(self.received, kept);
-        self.new_messages.push(self.received);
+        let number = self.messages.put(message);
+        self.new_messages.push(number);
     }
 
     /// Takes it that a mail was refused: whoever waits for one from its sender is told.
@@ -182,6 +137,11 @@ impl Desk {
                 && (request.version > known.version || request.end == Some(EventType::Denied))
         });
         if is_news {
+            if request.end == Some(EventType::Denied) {
+                let contests = self.messages.all().map(|kept| &kept.contested);
+                self.touched.extend(contests.filter(|keys| keys.contains(&request.key)).flatten().cloned());
+            }
+            self.touched.insert(request.key.clone());
             self.new_requests.insert(request.key.clone());
             self.requests.insert(request.key.clone(), request);
         }
@@ -198,32 +158,30 @@ impl Desk {
         self.spent.extend(decisions);
     }
 
+    /// How many messages had to go before their time, because too many came.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.messages.dropped()
+    }
+
     /// Works out what is to be released, and what the user is to be asked.
     pub fn settle(&mut self, now: Timestamp) -> Vec<Outcome> {
         if self.tidied_at.is_none_or(|tidied_at| now.since(tidied_at) >= TIDIED_EVERY) {
             self.forget(now);
         }
-        let mut awaiting = std::mem::take(&mut self.awaiting);
-        awaiting.retain(|key, _| self.requests.get(key).is_some_and(|request| self.awaits(request, now)));
-        self.awaiting = awaiting;
-        let mut outcomes: Vec<Outcome> =
-            self.weigh(now).into_iter().map(|(key, doubt)| Outcome::Ask(key, doubt)).collect();
-        let keys: Vec<RequestKey> = self
-            .awaiting
-            .iter()
-            .filter(|(_, claims)| !claims.is_empty())
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in keys {
+        let mut outcomes: Vec<Outcome> = self.weigh(now).into_iter().map(Outcome::Ask).collect();
+        while let Some(key) = self.touched.pop_first() {
+            if !self.awaits(&key, now) {
+                self.await_no_more(&key);
+                continue;
+            }
             match self.choose(&key) {
                 Choice::Nothing => {}
                 Choice::Message(number) => outcomes.extend(
                     self.release(&key, number, now).map(|release| Outcome::Release(Box::new(release))),
                 ),
-                Choice::Doubt(doubt) => {
-                    if self.asked.insert((key.clone(), doubt)) {
-                        outcomes.push(Outcome::Ask(key, doubt));
-                    }
+                Choice::Doubt(doubt, choices) => {
+                    outcomes.extend(self.ask(&key, doubt, choices).map(Outcome::Ask));
                 }
             }
         }
@@ -234,112 +192,177 @@ impl Desk {
     /// because its end may decide about one.
     pub fn forget(&mut self, now: Timestamp) {
         self.tidied_at = Some(now);
-        self.messages.retain(|_, kept| now.since(kept.message.received_at) < KEPT_FOR);
+        self.messages.tidy(now);
         self.rejected.retain(|rejected| now.since(rejected.received_at) < KEPT_FOR);
-        self.requests.retain(|_, request| now < request.request.expires_at.after(KEPT_FOR));
         self.released.codes.retain(|_, at| now.since(*at) < KEPT_FOR);
         self.released.messages.retain(|_, at| now.since(*at) < KEPT_FOR);
+        if self.swept_at.is_none_or(|swept_at| now.since(swept_at) >= SWEPT_EVERY) {
+            self.swept_at = Some(now);
+            self.sweep(now);
+        }
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        let lapsed: Vec<RequestKey> =
+            self.awaiting.keys().filter(|key| !self.awaits(key, now)).cloned().collect();
+        for key in lapsed {
+            self.await_no_more(&key);
+        }
+        let is_over =
+            |key: &RequestKey| self.requests.get(key).is_none_or(|request| now >= request.request.expires_at);
+        let over: Vec<RequestKey> = self.answered.keys().filter(|key| is_over(key)).cloned().collect();
+        for key in over {
+            self.answered.remove(&key);
+            if let Some(request) = self.requests.get(&key) {
+                self.answered_by_sender.remove(&request.request.filter.sender.key(), &key);
+            }
+        }
+        self.requests.retain(|_, request| now < request.request.expires_at.after(KEPT_FOR));
         let requests = &self.requests;
         self.asked.retain(|(key, _)| requests.contains_key(key));
     }
 
     /// Whether a message could be released for the request now.
-    fn awaits(&self, request: &VerifiedRequest, now: Timestamp) -> bool {
-        obstacle::decision(request, &self.capturer, |decision| self.spent.contains(decision), now).is_ok()
+    fn awaits(&self, key: &RequestKey, now: Timestamp) -> bool {
+        let is_spent = |decision: &Digest| self.spent.contains(decision);
+        self.requests
+            .get(key)
+            .is_some_and(|request| obstacle::decision(request, &self.capturer, is_spent, now).is_ok())
     }
 
-    /// Holds new messages against every request, new requests against every message, and keeps in mind which requests
-    /// share a message. Returns what the user has not been asked about mails that were refused.
-    fn weigh(&mut self, now: Timestamp) -> Vec<(RequestKey, Doubt)> {
-        let new_requests: Vec<RequestKey> = std::mem::take(&mut self.new_requests)
-            .into_iter()
-            .filter(|key| !self.awaiting.contains_key(key))
-            .filter(|key| self.requests.get(key).is_some_and(|request| self.awaits(request, now)))
-            .collect();
-        for number in std::mem::take(&mut self.new_messages) {
-            let keys: Vec<RequestKey> = self.awaiting.keys().cloned().collect();
-            for key in keys {
-                self.hold(number, &key);
+    fn await_no_more(&mut self, key: &RequestKey) {
+        if self.awaiting.remove(key).is_some()
+            && let Some(request) = self.requests.get(key)
+        {
+            self.awaiting_by_sender.remove(&request.request.filter.sender.key(), key);
+        }
+    }
+
+    /// Holds new messages against the requests that name their sender, new requests against every message, and keeps in
+    /// mind which requests share a message. Returns what the user has not been asked.
+    fn weigh(&mut self, now: Timestamp) -> Vec<Question> {
+        let mut questions = Vec::new();
+        for key in std::mem::take(&mut self.new_requests) {
+            if self.awaiting.contains_key(&key) || !self.awaits(&key, now) {
+                continue;
+            }
+            let Some(request) = self.requests.get(&key) else { continue };
+            self.awaiting_by_sender.insert(request.request.filter.sender.key(), key.clone());
+            self.awaiting.insert(key.clone(), Vec::new());
+            for rejected in self.rejected.clone() {
+                questions.extend(self.doubt(&rejected, &key, now));
+            }
+            for number in self.messages.numbers() {
+                questions.extend(self.hold(number, &key, now));
             }
         }
-        let mut doubts: Vec<(RequestKey, Doubt)> = Vec::new();
+        for number in std::mem::take(&mut self.new_messages) {
+            let Some(kept) = self.messages.get(number) else { continue };
+            let keys = self.awaiting_by_sender.of(&kept.message.sender);
+            let answered = self.answered_by_sender.of(&kept.message.sender);
+            for key in keys {
+                questions.extend(self.hold(number, &key, now));
+            }
+            for key in answered {
+                questions.extend(self.hold_again(number, &key));
+            }
+        }
         for rejected in std::mem::take(&mut self.new_rejected) {
-            doubts.extend(self.awaiting.keys().filter_map(|key| self.doubt(&rejected, key)));
+            for key in self.awaiting_by_sender.of(&rejected.sender) {
+                questions.extend(self.doubt(&rejected, &key, now));
+            }
             self.rejected.truncate(REJECTED_MAX - 1);
             self.rejected.push_front(rejected);
         }
-        for key in new_requests {
-            doubts.extend(self.rejected.iter().filter_map(|rejected| self.doubt(rejected, &key)));
-            self.awaiting.insert(key.clone(), Vec::new());
-            let numbers: Vec<Number> = self.messages.keys().copied().collect();
-            for number in numbers {
-                self.hold(number, &key);
-            }
-        }
-        doubts.retain(|doubt| self.asked.insert(doubt.clone()));
-        doubts
+        questions
+    }
+
+    /// What the user is to be asked, unless it was asked before.
+    fn ask(&mut self, key: &RequestKey, doubt: Doubt, choices: Vec<String>) -> Option<Question> {
+        self.asked.insert((key.clone(), doubt)).then(|| Question { request: key.clone(), doubt, choices })
     }
 
     /// What a mail that was refused is to a request: a doubt, if it claims to be what the request waits for.
-    fn doubt(&self, rejected: &Rejected, key: &RequestKey) -> Option<(RequestKey, Doubt)> {
+    fn doubt(&mut self, rejected: &Rejected, key: &RequestKey, now: Timestamp) -> Option<Question> {
         let request = self.requests.get(key)?;
         let opened_at = request.request.heading.made_at.before(CLOCK_SKEW_MAX);
         let is_awaited = rejected.received_at >= opened_at
-            && request.request.filter.admits(Channel::Email, &rejected.sender);
-        is_awaited.then(|| (key.clone(), Doubt::Sender(rejected.why)))
+            && request.request.filter.admits(Channel::Email, &rejected.sender)
+            && self.awaits(key, now);
+        if is_awaited { self.ask(key, Doubt::Sender(rejected.why), Vec::new()) } else { None }
     }
 
     /// Holds a message against a request that awaits one.
-    fn hold(&mut self, number: Number, key: &RequestKey) {
-        let (Some(kept), Some(request)) = (self.messages.get_mut(&number), self.requests.get(key)) else {
-            return;
-        };
-        let fit = match kept.fits.remove(key) {
-            Some(fit) => fit,
-            None => fit(&kept.message, request),
-        };
-        if let Fit::No = fit {
-            return;
+    fn hold(&mut self, number: Number, key: &RequestKey, now: Timestamp) -> Option<Question> {
+        let (kept, request) = (self.messages.get(number)?, self.requests.get(key)?);
+        if !self.awaits(key, now) {
+            return None;
         }
-        let others: Vec<RequestKey> =
-            kept.fits.keys().filter(|other| self.awaiting.contains_key(other)).cloned().collect();
-        if !others.is_empty() {
-            kept.contested.extend(others);
-            kept.contested.insert(key.clone());
+        let fit = Fit::of(kept, request);
+        match fit {
+            Fit::No => return None,
+            Fit::OtherPurpose(purpose) => return self.ask(key, Doubt::Purpose(purpose), Vec::new()),
+            Fit::Unclear(_) | Fit::Code(_) => {}
+        }
+        // While another one awaits it, each that comes is contested: so at most one of those is not yet.
+        let other = kept.fits.keys().find(|other| *other != key && self.awaits(other, now)).cloned();
+        let kept = self.messages.get_mut(number)?;
+        if let Some(other) = other {
+            kept.contested.extend([other.clone(), key.clone()]);
+            self.touched.insert(other);
         }
         kept.fits.insert(key.clone(), fit);
-        if let Some(claims) = self.awaiting.get_mut(key)
-            && !claims.contains(&number)
-        {
+        self.touched.insert(key.clone());
+        let claims = self.awaiting.get_mut(key)?;
+        if !claims.contains(&number) {
             claims.push(number);
         }
+        None
+    }
+
+    /// Holds a message against a request that was answered: another code than that is news to the user.
+    fn hold_again(&mut self, number: Number, key: &RequestKey) -> Option<Question> {
+        let (kept, request) = (self.messages.get(number)?, self.requests.get(key)?);
+        let is_news = kept.fits.is_empty()
+            && match Fit::of(kept, request) {
+                Fit::Code(code) => self.answered.get(key).is_some_and(|answered| *answered != digest(&code)),
+                Fit::No | Fit::OtherPurpose(_) | Fit::Unclear(_) => false,
+            };
+        if is_news { self.ask(key, Doubt::Newer, Vec::new()) } else { None }
     }
 
     fn choose(&self, key: &RequestKey) -> Choice {
         let mut chosen: Option<(Number, &Code)> = None;
-        let (mut is_free, mut is_unclear, mut is_copy) = (true, false, false);
+        let (mut is_free, mut is_copy) = (true, false);
+        let mut unclear: Option<&Vec<String>> = None;
+        let mut rivals: BTreeSet<&RequestKey> = BTreeSet::new();
         let claims = self.awaiting.get(key).into_iter().flatten();
-        for (number, kept) in claims.filter_map(|number| Some((*number, self.messages.get(number)?))) {
+        for (number, kept) in claims.filter_map(|number| Some((*number, self.messages.get(*number)?))) {
             match kept.fits.get(key) {
                 Some(Fit::Code(code)) if self.is_copy(&kept.message, code, key) => is_copy = true,
                 Some(Fit::Code(code)) => {
                     let (_, first) = *chosen.get_or_insert((number, code));
                     // The same code sent twice is one code.
                     if first.expose() != code.expose() {
-                        return Choice::Doubt(Doubt::Codes);
+                        let choices = [first, code].map(|code| extract::masked(code.expose()));
+                        return Choice::Doubt(Doubt::Codes, choices.into());
                     }
                     is_free &= self.is_free_for(kept, key);
+                    rivals.extend(kept.contested.iter().filter(|other| *other != key).take(RIVALS_SHOWN));
                 }
-                Some(Fit::Unclear) => is_unclear = true,
-                Some(Fit::No) | None => {}
+                Some(Fit::Unclear(choices)) => unclear = Some(choices),
+                Some(Fit::No | Fit::OtherPurpose(_)) | None => {}
             }
         }
-        match chosen {
-            Some((number, _)) if is_free => Choice::Message(number),
-            Some(_) => Choice::Doubt(Doubt::Requests),
-            None if is_unclear => Choice::Doubt(Doubt::Codes),
-            None if is_copy => Choice::Doubt(Doubt::Copy),
-            None => Choice::Nothing,
+        match (chosen, unclear) {
+            (Some((number, _)), _) if is_free => Choice::Message(number),
+            (Some(_), _) => {
+                let agents: BTreeSet<String> = rivals.iter().map(|rival| rival.agent.to_string()).collect();
+                Choice::Doubt(Doubt::Requests, agents.into_iter().take(RIVALS_SHOWN).collect())
+            }
+            (None, Some(choices)) => Choice::Doubt(Doubt::Codes, choices.clone()),
+            (None, None) if is_copy => Choice::Doubt(Doubt::Copy, Vec::new()),
+            (None, None) => Choice::Nothing,
         }
     }
 
@@ -365,15 +388,25 @@ impl Desk {
     fn release(&mut self, key: &RequestKey, number: Number, now: Timestamp) -> Option<Release> {
         let request = self.requests.get(key)?.clone();
         let decision = request.approval().map(|(digest, _, _)| digest)?;
-        let mut kept = self.messages.remove(&number)?;
+        let mut kept = self.messages.take(number)?;
         let Some(Fit::Code(code)) = kept.fits.remove(key) else { return None };
+        let evidence = kept.message.evidence(kept.purpose(request.request.filter.wanted));
         self.released.codes.insert(digest(&code), now);
         self.released.messages.extend(kept.message.id.map(|id| (id, now)));
         self.spent.insert(decision);
-        self.awaiting.remove(key);
-        Some(Release { request, decision, code, evidence: kept.message.evidence() })
+        self.await_no_more(key);
+        self.answered_by_sender.insert(request.request.filter.sender.key(), key.clone());
+        self.answered.insert(key.clone(), digest(&code));
+        // To whoever else waits for the same code, it is a copy from now on.
+        let is_of_it = |fit: &Fit| matches!(fit, Fit::Code(other) if other.expose() == code.expose());
+        let others = self.messages.all().flat_map(|kept| &kept.fits);
+        self.touched.extend(others.filter(|(_, fit)| is_of_it(fit)).map(|(other, _)| other.clone()));
+        Some(Release { request, decision, code, evidence })
     }
 }
+
+/// How many other requests' agents are named to the user.
+const RIVALS_SHOWN: usize = 5;
 
 /// What a code is remembered by once it has left.
 fn digest(code: &Code) -> Digest {
@@ -384,46 +417,5 @@ fn digest(code: &Code) -> Digest {
 enum Choice {
     Nothing,
     Message(Number),
-    Doubt(Doubt),
-}
-
-/// Holds one message against one request: window, sender and content of the request's filter, and of the user's
-/// narrowing, each on its own.
-fn fit(message: &Message, request: &VerifiedRequest) -> Fit {
-    let Some((_, decision, _)) = request.approval() else { return Fit::No };
-    let opened_at = request.request.heading.made_at.before(CLOCK_SKEW_MAX);
-    if message.received_at < opened_at || message.received_at >= decision.expires_at {
-        return Fit::No;
-    }
-    let narrowing = match &decision.verdict {
-        Verdict::Approve { narrowing, .. } => narrowing.as_ref(),
-        Verdict::Deny {} => return Fit::No,
-    };
-    let filters: Vec<&Filter> = std::iter::once(&request.request.filter).chain(narrowing).collect();
-    if !filters.iter().all(|filter| is_admitted(message, filter)) {
-        return Fit::No;
-    }
-    let shape = filters.iter().rev().find_map(|filter| filter.shape.as_ref());
-    let domain = request.request.filter.sender.domain();
-    let found = match (request.request.filter.wanted, domain) {
-        (Wanted::Code, domain) => extract::code(&message.text, shape, domain),
-        (Wanted::Link, Some(domain)) => extract::link(&message.text, domain),
-        // A link is only safe on the domain that was asked for.
-        (Wanted::Link, None) => Extraction::None,
-    };
-    match found {
-        Extraction::Code(code, _) => {
-            let shapes = filters.iter().filter_map(|filter| filter.shape);
-            if shapes.into_iter().all(|shape| shape.fits(code.expose())) { Fit::Code(code) } else { Fit::No }
-        }
-        Extraction::Ambiguous | Extraction::Conflicting => Fit::Unclear,
-        Extraction::None => Fit::No,
-    }
-}
-
-fn is_admitted(message: &Message, filter: &Filter) -> bool {
-    let has_content = |pattern: &agent_otp_domain::ContentPattern| {
-        pattern.is_in(message.text.subject()) || message.text.readings().any(|reading| pattern.is_in(reading))
-    };
-    filter.admits(message.channel, &message.sender) && filter.content.as_ref().is_none_or(has_content)
+    Doubt(Doubt, Vec<String>),
 }

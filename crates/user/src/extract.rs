@@ -18,7 +18,9 @@ mod purpose;
 mod score;
 mod text;
 
-use agent_otp_domain::{Code, CodeShape};
+use std::fmt;
+
+use agent_otp_domain::{Code, CodeShape, Purpose};
 
 use candidates::Candidate;
 use score::{Context, Score};
@@ -55,13 +57,107 @@ pub enum Confidence {
     High,
 }
 
-/// Takes the one code out of a message.
-///
-/// `shape` is what the agent asked for: a code of another shape is none. `domain` is the one asked for:
-/// a message that is bound to another (WICG origin-bound one-time codes) is refused.
+/// Takes the one code out of a message; see [`Findings::code`].
 pub fn code(text: &Text, shape: Option<&CodeShape>, domain: Option<&str>) -> Extraction {
-    let readings = text.readings().map(|reading| of_reading(text.subject(), reading, shape, domain));
-    readings.reduce(agree).unwrap_or(Extraction::None)
+    Findings::of(text).code(shape, domain)
+}
+
+/// What a message holds, worked out once; what is taken of it depends on who asks.
+pub struct Findings(Vec<Found>);
+
+/// What one reading of a message holds.
+struct Found {
+    bound: Option<exact::Bound>,
+    prefixed: Option<exact::Prefixed>,
+    /// What may be the code, the likeliest first.
+    weighed: Vec<(Candidate, Score)>,
+    /// What the code is for.
+    purpose: Option<Purpose>,
+}
+
+impl Findings {
+    /// Reads a message.
+    #[must_use]
+    pub fn of(text: &Text) -> Self {
+        Self(text.readings().map(|reading| Found::of(text.subject(), reading)).collect())
+    }
+
+    /// Takes the one code.
+    ///
+    /// `shape` is what the agent asked for: a code of another shape is none. `domain` is the one asked for:
+    /// a message that is bound to another (WICG origin-bound one-time codes) is refused.
+    pub fn code(&self, shape: Option<&CodeShape>, domain: Option<&str>) -> Extraction {
+        self.0.iter().map(|found| found.code(shape, domain)).reduce(agree).unwrap_or(Extraction::None)
+    }
+
+    /// What the code is for; `None` if the message does not say so, or holds no code. See [`purpose()`](fn@purpose).
+    #[must_use]
+    pub fn purpose(&self) -> Option<Purpose> {
+        purpose::gravest(self.0.iter().filter_map(|found| found.purpose))
+    }
+
+    /// What the user has to choose from where [`Findings::code`] does not: the likeliest, each masked.
+    #[must_use]
+    pub fn choices(&self, shape: Option<&CodeShape>) -> Vec<String> {
+        let mut codes: Vec<&str> = Vec::new();
+        for code in self.0.iter().flat_map(|found| found.likely(shape)) {
+            if !codes.contains(&code) {
+                codes.push(code);
+            }
+        }
+        codes.into_iter().take(CHOICES_MAX).map(masked).collect()
+    }
+}
+
+impl fmt::Debug for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Findings(redacted)")
+    }
+}
+
+impl Found {
+    fn of(subject: &str, body: &str) -> Self {
+        let bound = exact::Bound::find(body);
+        let (text, subject) = text::join(subject, body);
+        let prefixed = exact::Prefixed::find(&text);
+        let candidates = candidates::find(&text, &mask::Masks::find(&text));
+        if bound.is_none() && prefixed.is_none() && candidates.is_empty() {
+            return Self { bound, prefixed, weighed: Vec::new(), purpose: None };
+        }
+        let context = Context { text: &text, subject, phrases: phrases::Phrases::find(&text) };
+        let weighed = weigh(&context, candidates);
+        let purpose = purpose::said(&context, &weighed);
+        Self { bound, prefixed, weighed, purpose }
+    }
+
+    fn code(&self, shape: Option<&CodeShape>, domain: Option<&str>) -> Extraction {
+        match (&self.bound, &self.prefixed) {
+            (Some(bound), _) => bound.to(shape, domain),
+            (None, Some(prefixed)) => prefixed.of(shape),
+            (None, None) => choose(&self.weighed, shape),
+        }
+    }
+
+    /// What may well be the code.
+    fn likely(&self, shape: Option<&CodeShape>) -> impl Iterator<Item = &str> {
+        let is_exact = self.bound.is_some() || self.prefixed.is_some();
+        let weighed =
+            self.weighed.iter().filter(move |(_, score)| !is_exact && score.points >= score::SHAPED);
+        let bound = self.bound.iter().map(exact::Bound::code);
+        let prefixed = self.prefixed.iter().flat_map(exact::Prefixed::codes);
+        let codes = bound.chain(prefixed).chain(weighed.map(|(candidate, _)| candidate.value.as_str()));
+        codes.filter(move |code| shape.is_none_or(|shape| shape.fits(code)))
+    }
+}
+
+/// How many codes the user is shown to choose from.
+const CHOICES_MAX: usize = 5;
+
+/// A code as it may be shown beside others: `4•••13`. How long it is, is not told.
+pub(crate) fn masked(code: &str) -> String {
+    let shown = if code.len() < 6 { 1 } else { 2 };
+    let (first, last) = (code.get(..1), code.len().checked_sub(shown).and_then(|at| code.get(at..)));
+    format!("{}•••{}", first.unwrap_or_default(), last.unwrap_or_default())
 }
 
 /// Compiles the tables now, so that the first message need not wait for it.
@@ -83,22 +179,6 @@ fn agree(one: Extraction, other: Extraction) -> Extraction {
         (Extraction::Ambiguous, _) | (_, Extraction::Ambiguous) => Extraction::Ambiguous,
         (found, Extraction::None) | (Extraction::None, found) => found,
     }
-}
-
-fn of_reading(subject: &str, body: &str, shape: Option<&CodeShape>, domain: Option<&str>) -> Extraction {
-    if let Some(found) = exact::origin_bound(body, shape, domain) {
-        return found;
-    }
-    let (text, subject) = text::join(subject, body);
-    if let Some(found) = exact::prefixed(&text, shape) {
-        return found;
-    }
-    let candidates = candidates::find(&text, &mask::Masks::find(&text));
-    if candidates.is_empty() {
-        return Extraction::None;
-    }
-    let context = Context { text: &text, subject, phrases: phrases::Phrases::find(&text) };
-    choose(&weigh(&context, candidates), shape)
 }
 
 /// Weighs the candidates, best first, each value once.
@@ -254,9 +334,26 @@ mod tests {
     }
 
     #[test]
+    fn where_none_is_picked_the_likeliest_are_shown_masked() {
+        for (text, shape, shown) in [
+            ("Code 1: 482913\nCode 2: 550192", None, "4•••13 5•••92"),
+            ("Code 1: 4829\nCode 2: 550192", None, "5•••92 4•••9"),
+            ("Code 1: 4829\nCode 2: 550192", Some("digits:4"), "4•••9"),
+            ("G-482913 or FB-550192", None, "4•••13 5•••92"),
+            ("Welcome to Acme, est. 1998.", None, ""),
+        ] {
+            let shape = shape.map(|shape| shape.parse().unwrap());
+            let choices = Findings::of(&Text::plain(text)).choices(shape.as_ref());
+            assert_eq!(choices.join(" "), shown, "{text}");
+        }
+    }
+
+    #[test]
     fn the_debug_of_an_extraction_shows_no_code() {
         let found = code(&Text::plain("Your login code is 482913"), None, None);
         assert_eq!(format!("{found:?}"), "Code(Code(redacted), High)");
+        let findings = Findings::of(&Text::plain("Your login code is 482913"));
+        assert_eq!(format!("{findings:?}"), "Findings(redacted)");
     }
 
     fn shown(extraction: Extraction) -> String {

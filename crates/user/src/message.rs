@@ -1,6 +1,6 @@
 //! A message that reached the user, as far as it matters: who sent it, when it came, and what it says.
 
-use agent_otp_domain::{Channel, Digest, Sender, Timestamp};
+use agent_otp_domain::{Channel, Digest, Purpose, Sender, Timestamp};
 use agent_otp_trust::{Evidence, SenderCheck};
 
 use crate::extract::Text;
@@ -25,14 +25,15 @@ pub struct Message {
 }
 
 impl Message {
-    /// What a capture of this message rests on.
+    /// What a capture of this message rests on; `purpose` is what it says that its code is for.
     #[must_use]
-    pub fn evidence(&self) -> Evidence {
+    pub fn evidence(&self, purpose: Option<Purpose>) -> Evidence {
         Evidence {
             channel: self.channel,
             source: self.source.to_owned(),
             sender: self.check,
             received_at: self.received_at,
+            purpose,
         }
     }
 }

@@ -186,6 +186,7 @@ impl Paste {
             source: SOURCE.to_owned(),
             sender: SenderCheck::Unverified,
             received_at,
+            purpose: None,
         };
         let release = Release { request, decision, code, evidence };
         let offer = self.sealer.seal(release, roster).map_err(|error| match error {

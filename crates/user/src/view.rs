@@ -98,7 +98,7 @@ impl fmt::Display for View {
         writeln!(f, "It says   “{}”", self.reason.replace(['“', '”'], "\""))?;
         writeln!(f, "Sender    {}", self.sender)?;
         writeln!(f, "Released  {}", self.release())?;
-        writeln!(f, "Purpose   {}", self.purpose.as_deref().unwrap_or("not stated"))?;
+        writeln!(f, "Purpose   {}", self.purpose.as_deref().unwrap_or("not stated: to sign in or up"))?;
         let (minutes, seconds) = (self.seconds_left / 60, self.seconds_left % 60);
         write!(f, "Left      {minutes} min {seconds:02} s")?;
         if let Some(notice) = &self.notice {

@@ -132,6 +132,7 @@ fn capture(request: &VerifiedRequest, sealed: &SealedCode) -> Capture {
             source: "smtp".to_owned(),
             sender: SenderCheck::Unverified,
             received_at: clock::now(),
+            purpose: None,
         },
     }
 }

@@ -315,6 +315,7 @@ impl Said {
                 source: "smtp".to_owned(),
                 sender: SenderCheck::Unverified,
                 received_at: at(20),
+                purpose: None,
             },
         };
         let capture = sign(Family::CAPTURER, &capture);

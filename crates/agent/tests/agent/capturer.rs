@@ -93,6 +93,7 @@ async fn capture(home: &Home, request: &VerifiedRequest, sealed: SealedCode) {
             source: "smtp".to_owned(),
             sender: SenderCheck::Unverified,
             received_at: clock::now(),
+            purpose: None,
         },
     };
     let ask = Ask::Capture { statement: key(DESK).sign(&capture), sealed: Sealed(sealed) };

@@ -113,6 +113,7 @@ pub(crate) fn life_by(number: u8, roster: RosterRef) -> Vec<Recorded> {
             source: "smtp".to_owned(),
             sender: SenderCheck::Unverified,
             received_at: at(19),
+            purpose: None,
         },
     });
     let claim = Nonce::new([5; 16]).digest();

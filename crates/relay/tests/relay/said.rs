@@ -117,6 +117,7 @@ impl Said {
                 source: "smtp".to_owned(),
                 sender: SenderCheck::Unverified,
                 received_at: self.made_at,
+                purpose: None,
             },
         }
     }

@@ -157,6 +157,7 @@ impl Family {
                 source: "smtp".to_owned(),
                 sender: SenderCheck::Unverified,
                 received_at: at(20),
+                purpose: None,
             },
         }
     }

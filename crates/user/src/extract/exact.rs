@@ -4,36 +4,63 @@ use std::sync::LazyLock;
 
 use agent_otp_domain::CodeShape;
 use regex::Regex;
+use zeroize::Zeroizing;
 
 use super::{Confidence, Extraction, release};
 
 /// An origin-bound one-time code: a last line `@acme.example #482913` (WICG, "Origin-bound one-time codes
 /// delivered via SMS").
-///
-/// The host must be `domain` or a subdomain of it; a message that is bound elsewhere is
-/// [`Extraction::Conflicting`]. Without `domain` the host binds nothing, and the code alone counts.
-pub(super) fn origin_bound(
-    body: &str,
-    shape: Option<&CodeShape>,
-    domain: Option<&str>,
-) -> Option<Extraction> {
-    let line = body.trim_end().lines().next_back()?;
-    let found = ORIGIN_BOUND.captures(line.trim())?;
-    let (host, code) = (found.get(1)?.as_str(), found.get(2)?.as_str());
-    if domain.is_some_and(|domain| !is_within(host, domain)) {
-        return Some(Extraction::Conflicting);
-    }
-    Some(fitting(code, shape))
+pub(super) struct Bound {
+    host: String,
+    code: Zeroizing<String>,
 }
 
-/// Google's and Facebook's `G-482913`, of which the digits are the code.
-pub(super) fn prefixed(text: &str, shape: Option<&CodeShape>) -> Option<Extraction> {
-    let mut codes = PREFIXED.captures_iter(text).filter_map(|found| found.get(1)).map(|code| code.as_str());
-    let code = codes.next()?;
-    if codes.any(|other| other != code) {
-        return Some(Extraction::Ambiguous);
+impl Bound {
+    pub(super) fn find(body: &str) -> Option<Self> {
+        let line = body.trim_end().lines().next_back()?;
+        let found = ORIGIN_BOUND.captures(line.trim())?;
+        let (host, code) = (found.get(1)?.as_str(), found.get(2)?.as_str());
+        Some(Self { host: host.to_owned(), code: Zeroizing::new(code.to_owned()) })
     }
-    Some(fitting(code, shape))
+
+    /// The host must be `domain` or a subdomain of it; a message that is bound elsewhere is
+    /// [`Extraction::Conflicting`]. Without `domain` the host binds nothing, and the code alone counts.
+    pub(super) fn to(&self, shape: Option<&CodeShape>, domain: Option<&str>) -> Extraction {
+        if domain.is_some_and(|domain| !is_within(&self.host, domain)) {
+            return Extraction::Conflicting;
+        }
+        fitting(&self.code, shape)
+    }
+
+    pub(super) fn code(&self) -> &str {
+        &self.code
+    }
+}
+
+/// Google's and Facebook's `G-482913`, of which the digits are the code: each once, in the order in which they stand.
+pub(super) struct Prefixed(Vec<Zeroizing<String>>);
+
+impl Prefixed {
+    pub(super) fn find(text: &str) -> Option<Self> {
+        let mut codes: Vec<Zeroizing<String>> = Vec::new();
+        for code in PREFIXED.captures_iter(text).filter_map(|found| found.get(1)).map(|code| code.as_str()) {
+            if codes.iter().all(|known| known.as_str() != code) {
+                codes.push(Zeroizing::new(code.to_owned()));
+            }
+        }
+        (!codes.is_empty()).then_some(Self(codes))
+    }
+
+    pub(super) fn of(&self, shape: Option<&CodeShape>) -> Extraction {
+        match self.0.as_slice() {
+            [code] => fitting(code, shape),
+            _ => Extraction::Ambiguous,
+        }
+    }
+
+    pub(super) fn codes(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|code| code.as_str())
+    }
 }
 
 /// The digits of a text that is nothing but such a code.

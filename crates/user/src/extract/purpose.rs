@@ -2,11 +2,12 @@
 
 use agent_otp_domain::Purpose;
 
+use super::candidates::{self, Candidate};
 use super::mask::{Masks, has_price};
 use super::phrases::{Meaning, Phrases};
 use super::place::{Place, clause_end};
-use super::score::Context;
-use super::{Text, candidates, text, weigh};
+use super::score::{Context, Score};
+use super::{Text, text, weigh};
 
 /// The gravest first: where a message speaks of two, the code may do the graver.
 const GRAVEST_FIRST: [(Meaning, Purpose); 6] = [
@@ -24,22 +25,31 @@ const GRAVEST_FIRST: [(Meaning, Purpose); 6] = [
 /// is advice, and does not count. A code beside an amount of money is for a payment. Where the text and the HTML of a mail differ, the graver purpose counts.
 #[must_use]
 pub fn purpose(text: &Text) -> Option<Purpose> {
-    let rank = |purpose: &Purpose| GRAVEST_FIRST.iter().position(|(_, known)| known == purpose);
-    text.readings().filter_map(|reading| of_reading(text.subject(), reading)).min_by_key(rank)
+    gravest(text.readings().filter_map(|reading| {
+        let (text, subject) = text::join(text.subject(), reading);
+        let context = Context { text: &text, subject, phrases: Phrases::find(&text) };
+        let weighed = weigh(&context, candidates::find(&text, &Masks::find(&text)));
+        said(&context, &weighed)
+    }))
 }
 
-fn of_reading(subject: &str, body: &str) -> Option<Purpose> {
-    let (text, subject) = text::join(subject, body);
-    let context = Context { text: &text, subject, phrases: Phrases::find(&text) };
-    let said = Said::of(&context);
-    let found = weigh(&context, candidates::find(&text, &Masks::find(&text)));
-    let code = found.first().map(|(code, _)| Place::of(code, &text, subject));
+/// The one of several purposes that lets an agent do most.
+pub(super) fn gravest(purposes: impl Iterator<Item = Purpose>) -> Option<Purpose> {
+    let rank = |purpose: &Purpose| GRAVEST_FIRST.iter().position(|(_, known)| known == purpose);
+    purposes.min_by_key(rank)
+}
+
+/// What one text says that its best candidate is for.
+pub(super) fn said(context: &Context<'_>, weighed: &[(Candidate, Score)]) -> Option<Purpose> {
+    let (text, subject) = (context.text, context.subject);
+    let said = Said::of(context);
+    let code = weighed.first().map(|(code, _)| Place::of(code, text, subject));
     let clause = code.and_then(|place| {
         let is_priced = text.get(place.start..place.end).is_some_and(has_price);
         if is_priced { Some(Purpose::Payment) } else { said.within(place.start, place.end) }
     });
     let whole = || said.within(0, subject).or_else(|| said.within(subject, text.len()));
-    clause.or_else(whole).or_else(|| has_price(&text).then_some(Purpose::Payment))
+    clause.or_else(whole).or_else(|| has_price(text).then_some(Purpose::Payment))
 }
 
 /// Every mention of a purpose that is no advice.

@@ -49,6 +49,13 @@ impl Text {
         Self { subject: Zeroizing::default(), ..self }
     }
 
+    /// How many bytes it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        let links = self.links.iter().map(|link| link.href.len().saturating_add(link.shown.len()));
+        let readings = self.readings.iter().map(|reading| reading.len());
+        links.chain(readings).fold(self.subject.len(), usize::saturating_add)
+    }
+
     /// The subject; empty for a text message.
     #[must_use]
     pub fn subject(&self) -> &str {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use agent_otp_domain::{
-    CLOCK_SKEW_MAX, Channel, Channels, Digest, EventType, Filter, KeyId, Sender, Timestamp, Wanted,
+    CLOCK_SKEW_MAX, Channel, Channels, Digest, EventType, Filter, KeyId, Purpose, Sender, Timestamp, Wanted,
 };
 use agent_otp_trust::VerifiedRequest;
-use agent_otp_user::desk::{Desk, Doubt, KEPT_FOR, KEPT_MAX, Outcome};
+use agent_otp_user::desk::{Desk, KEPT_BYTES_MAX, KEPT_FOR, KEPT_MAX, Outcome, Question};
 use agent_otp_user::mail::authentication::NotAuthentic;
 use agent_otp_user::{Message, Rejected};
 
@@ -356,7 +356,7 @@ fn a_decision_is_acted_on_once_whatever_comes_later() {
     // The relay has not taken the capture, so the request still looks open.
     desk.learn(approved(1));
     desk.receive(mail(OTHER));
-    assert!(desk.settle(at(3)).is_empty());
+    assert_eq!(settled(&mut desk, at(3)), ["1: Newer?"]);
 }
 
 #[test]
@@ -422,6 +422,132 @@ fn of_too_many_messages_the_oldest_go() {
 }
 
 #[test]
+fn of_too_many_messages_those_that_fit_nothing_go_first() {
+    let elsewhere = || Message { sender: Sender::Address("a@evil.test".parse().unwrap()), ..mail(OTHER) };
+    let mut desk = desk([approved(1), approved(2)]);
+    desk.receive(mail(CODE));
+    assert_eq!(settled(&mut desk, at(2)), ["1: Requests?", "2: Requests?"]);
+    for _ in 0..2 * KEPT_MAX {
+        desk.receive(elsewhere());
+    }
+    assert_eq!(desk.dropped(), u64::try_from(KEPT_MAX + 1).unwrap());
+    desk.learn(ended(approved(1), EventType::Denied));
+    assert_eq!(settled(&mut desk, at(3)), ["2: 482913"]);
+}
+
+#[test]
+fn messages_are_bounded_in_bytes() {
+    let large = || mail(&"x".repeat(KEPT_BYTES_MAX / 4));
+    let mut desk = desk([]);
+    desk.receive(mail(CODE));
+    for _ in 0..4 {
+        desk.receive(large());
+    }
+    assert_eq!(desk.dropped(), 1);
+    desk.learn(approved(1));
+    assert!(desk.settle(at(2)).is_empty());
+}
+
+#[test]
+fn a_code_for_something_that_was_not_asked_for_is_not_released() {
+    let reset = "482913 is your Acme password reset code";
+    for (purpose, text, expected) in [
+        (None, CODE, "1: 482913"),
+        (None, "482913 is your Acme code", "1: 482913"),
+        (None, reset, "1: Purpose(Reset)?"),
+        (None, "Code 1: 482913\nCode 2: 550192. Reset your password.", "1: Purpose(Reset)?"),
+        (Some(Purpose::Login), reset, "1: Purpose(Reset)?"),
+        (Some(Purpose::Reset), reset, "1: 482913"),
+        (Some(Purpose::Reset), "482913 is your Acme code", "1: 482913"),
+        (Some(Purpose::Payment), CODE, "1: Purpose(Login)?"),
+    ] {
+        let asked = asking(requested(1), Filter { purpose, ..filter("acme.example") });
+        let mut desk = desk([approve(asked, None, at(TTL), vec![capturer()])]);
+        desk.receive(mail(text));
+        assert_eq!(settled(&mut desk, at(2)), [expected], "{purpose:?} {text}");
+        assert!(desk.settle(at(3)).is_empty());
+    }
+}
+
+#[test]
+fn a_link_for_something_that_was_not_asked_for_is_not_released() {
+    let link = "https://acme.example/verify?token=a1b2c3d4e5f6";
+    for (text, expected) in
+        [(format!("Sign in to Acme: {link}"), 1), (format!("Reset your password: {link}"), 0)]
+    {
+        let wanted = Filter { wanted: Wanted::Link, ..filter("acme.example") };
+        let mut desk = desk([approve(asking(requested(1), wanted), None, at(TTL), vec![capturer()])]);
+        desk.receive(mail(&text));
+        let released =
+            desk.settle(at(2)).iter().filter(|outcome| matches!(outcome, Outcome::Release(_))).count();
+        assert_eq!(released, expected, "{text}");
+    }
+}
+
+#[test]
+fn what_a_message_says_that_its_code_is_for_stands_in_the_evidence() {
+    let mut desk = desk([approved(1)]);
+    desk.receive(mail(CODE));
+    let outcomes = desk.settle(at(2));
+    let [Outcome::Release(release)] = &outcomes[..] else { panic!("{outcomes:?}") };
+    assert_eq!(release.evidence.purpose, Some(Purpose::Login));
+}
+
+#[test]
+fn what_the_user_is_asked_names_what_there_is_to_choose_from_and_no_code() {
+    let advice = |desk: &mut Desk| {
+        let outcomes = desk.settle(at(2));
+        let asked = outcomes.iter().map(|outcome| match outcome {
+            Outcome::Ask(question) => question.advice(),
+            Outcome::Release(release) => panic!("{release:?}"),
+        });
+        asked.collect::<Vec<_>>().join("\n")
+    };
+    let mut one_message = desk([approved(1)]);
+    one_message.receive(mail(TWO_CODES));
+    insta::assert_snapshot!(advice(&mut one_message), @"more than one code fits this request (4•••13, 5•••92), so none is released; hand in the right one: agent-otp capture 01a0c450-6c00-7101-8101-010101010101; or deny it, and have the agent ask again");
+    let mut two_messages = desk([approved(1)]);
+    two_messages.receive(mail(CODE));
+    two_messages.receive(mail(OTHER));
+    insta::assert_snapshot!(advice(&mut two_messages), @"more than one code fits this request (4•••13, 5•••92), so none is released; hand in the right one: agent-otp capture 01a0c450-6c00-7101-8101-010101010101; or deny it, and have the agent ask again");
+    let mut two_requests = desk([approved(1), approved(2)]);
+    two_requests.receive(mail(CODE));
+    insta::assert_snapshot!(advice(&mut two_requests), @r"
+    a message fits this request and another one (agent-2), so neither gets it; deny the other, and this one gets it
+    a message fits this request and another one (agent-1), so neither gets it; deny the other, and this one gets it
+    ");
+    let mut other_purpose = desk([approved(1)]);
+    other_purpose.receive(mail("482913 is your Acme password reset code"));
+    insta::assert_snapshot!(advice(&mut other_purpose), @"a message came, but its code is for something else (reset), so it is not released; deny the request unless you expect that, and have the agent ask with --purpose reset");
+}
+
+#[test]
+fn a_newer_code_replaces_nothing_and_the_user_is_told_once() {
+    let mut desk = desk([approved(1)]);
+    desk.receive(mail(CODE));
+    assert_eq!(settled(&mut desk, at(2)), ["1: 482913"]);
+    desk.receive(mail(CODE));
+    assert!(desk.settle(at(3)).is_empty(), "the same code is no newer one");
+    desk.receive(mail("Welcome to Acme."));
+    assert!(desk.settle(at(3)).is_empty());
+    desk.receive(mail(OTHER));
+    assert_eq!(settled(&mut desk, at(4)), ["1: Newer?"]);
+    desk.receive(mail("Your login code is 771204."));
+    assert!(desk.settle(at(5)).is_empty());
+}
+
+#[test]
+fn a_newer_code_that_another_request_waits_for_is_news_to_nobody() {
+    let mut desk = desk([approved(1)]);
+    desk.receive(mail(CODE));
+    settled(&mut desk, at(2));
+    desk.learn(approved(2));
+    desk.settle(at(2));
+    desk.receive(mail(OTHER));
+    assert_eq!(settled(&mut desk, at(3)), ["2: 550192"]);
+}
+
+#[test]
 fn a_message_is_kept_for_ten_minutes() {
     assert_eq!(KEPT_FOR, Duration::from_mins(10));
     for (now, answers) in [(at(1).after(KEPT_FOR).before(MS), true), (at(1).after(KEPT_FOR), false)] {
@@ -482,9 +608,7 @@ fn settled(desk: &mut Desk, now: Timestamp) -> Vec<String> {
     let number = |of: &agent_otp_domain::RequestKey| (1..=3).find(|number| key(*number) == *of).unwrap();
     let shown = |outcome| match outcome {
         Outcome::Release(release) => format!("{}: {}", number(&release.request.key), release.code.expose()),
-        Outcome::Ask(key, doubt @ (Doubt::Requests | Doubt::Codes | Doubt::Copy | Doubt::Sender(_))) => {
-            format!("{}: {doubt:?}?", number(&key))
-        }
+        Outcome::Ask(Question { request, doubt, .. }) => format!("{}: {doubt:?}?", number(&request)),
     };
     desk.settle(now).into_iter().map(shown).collect()
 }

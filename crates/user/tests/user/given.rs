@@ -93,6 +93,7 @@ pub(crate) fn captured(request: VerifiedRequest) -> VerifiedRequest {
             source: "smtp".to_owned(),
             sender: SenderCheck::Unverified,
             received_at: at(1),
+            purpose: None,
         },
     };
     VerifiedRequest { capture: Some((Digest::of(&[b"capture"]), capture)), version: 3, ..request }

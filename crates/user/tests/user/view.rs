@@ -1,7 +1,7 @@
 //! What the user sees before deciding.
 
 use agent_otp_domain::{Channels, Filter, Purpose, Wanted};
-use agent_otp_user::desk::Doubt;
+use agent_otp_user::desk::{Doubt, Question};
 use agent_otp_user::{Notice, Notices, View};
 
 use crate::given::{approved, at, captured, filter, key, requested};
@@ -18,7 +18,9 @@ fn a_view_shows_everything_that_is_asked_and_nothing_that_acts_on_the_screen() {
         ..filter("codes\u{202e}@acme.example")
     };
     let mut notices = Notices::open("/nonexistent/notices.json");
-    let notice = Notice { text: Doubt::Codes.advice().to_owned(), until: at(300) };
+    let choices = vec!["4•••13".to_owned(), "5•••92".to_owned()];
+    let question = Question { request: key(1), doubt: Doubt::Codes, choices };
+    let notice = Notice { text: question.advice(), until: at(300) };
     notices.tell(key(1).request, notice, at(0));
     let view = View::new(&request, &notices, at(5));
     insta::assert_snapshot!("view", view);

@@ -1,0 +1,75 @@
+//! What one message is to one request.
+
+use agent_otp_domain::{CLOCK_SKEW_MAX, Code, ContentPattern, Filter, Purpose, Wanted};
+use agent_otp_trust::{Verdict, VerifiedRequest};
+
+use super::shelf::Kept;
+use crate::extract::{self, Extraction};
+use crate::message::Message;
+
+/// What a message is to a request.
+#[derive(Debug)]
+pub(super) enum Fit {
+    /// Not an answer.
+    No,
+    /// An answer, if the request asked for what its code is for.
+    OtherPurpose(Purpose),
+    /// An answer, if it were clear which of these codes, each masked.
+    Unclear(Vec<String>),
+    /// The answer.
+    Code(Code),
+}
+
+impl Fit {
+    /// Holds one message against one request: window, sender and content of the request's filter, and of the user's
+    /// narrowing, each on its own; then its code, and what that is for.
+    pub(super) fn of(kept: &Kept, request: &VerifiedRequest) -> Self {
+        let Some((_, decision, _)) = request.approval() else { return Self::No };
+        let message = &kept.message;
+        let opened_at = request.request.heading.made_at.before(CLOCK_SKEW_MAX);
+        if message.received_at < opened_at || message.received_at >= decision.expires_at {
+            return Self::No;
+        }
+        let narrowing = match &decision.verdict {
+            Verdict::Approve { narrowing, .. } => narrowing.as_ref(),
+            Verdict::Deny {} => return Self::No,
+        };
+        let asked = &request.request.filter;
+        let filters: Vec<&Filter> = std::iter::once(asked).chain(narrowing).collect();
+        if !filters.iter().all(|filter| is_admitted(message, filter)) {
+            return Self::No;
+        }
+        let shape = filters.iter().rev().find_map(|filter| filter.shape.as_ref());
+        let found = match (asked.wanted, asked.sender.domain()) {
+            (Wanted::Code, domain) => kept.findings().code(shape, domain),
+            (Wanted::Link, Some(domain)) => extract::link(&message.text, domain),
+            // A link is only safe on the domain that was asked for.
+            (Wanted::Link, None) => Extraction::None,
+        };
+        if let Extraction::None = found {
+            return Self::No;
+        }
+        let purpose = kept.purpose(asked.wanted);
+        match (found, purpose) {
+            (Extraction::None, _) => Self::No,
+            (_, Some(purpose)) if !filters.iter().all(|filter| filter.allows(Some(purpose))) => {
+                Self::OtherPurpose(purpose)
+            }
+            (Extraction::Ambiguous | Extraction::Conflicting, _) => Self::Unclear(match asked.wanted {
+                Wanted::Code => kept.findings().choices(shape),
+                Wanted::Link => Vec::new(),
+            }),
+            (Extraction::Code(code, _), _) => {
+                let mut shapes = filters.iter().filter_map(|filter| filter.shape);
+                if shapes.all(|shape| shape.fits(code.expose())) { Self::Code(code) } else { Self::No }
+            }
+        }
+    }
+}
+
+fn is_admitted(message: &Message, filter: &Filter) -> bool {
+    let has_content = |pattern: &ContentPattern| {
+        pattern.is_in(message.text.subject()) || message.text.readings().any(|reading| pattern.is_in(reading))
+    };
+    filter.admits(message.channel, &message.sender) && filter.content.as_ref().is_none_or(has_content)
+}

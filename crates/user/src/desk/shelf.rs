@@ -1,0 +1,109 @@
+//! The messages of the last ten minutes, in memory alone: bounded in number, in bytes and in time.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use agent_otp_domain::{Purpose, RequestKey, Timestamp, Wanted};
+
+use super::fit::Fit;
+use crate::extract::{self, Findings};
+use crate::message::Message;
+
+/// How long a message is kept for an approval that comes after it.
+pub const KEPT_FOR: Duration = Duration::from_mins(10);
+/// How many messages are kept.
+pub const KEPT_MAX: usize = 256;
+/// How many bytes of text they may hold together.
+pub const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The number of a message, in the order in which they came.
+pub(super) type Number = u64;
+
+/// The messages.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    messages: BTreeMap<Number, Kept>,
+    received: Number,
+    bytes: usize,
+    dropped: u64,
+}
+
+/// A message, and what it is to each request that it lays claim to.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) message: Message,
+    pub(super) fits: BTreeMap<RequestKey, Fit>,
+    /// The requests that it fitted at the same time as another.
+    pub(super) contested: BTreeSet<RequestKey>,
+    findings: OnceCell<Findings>,
+}
+
+impl Kept {
+    fn new(message: Message) -> Self {
+        Self { message, fits: BTreeMap::new(), contested: BTreeSet::new(), findings: OnceCell::new() }
+    }
+
+    /// What the message holds: worked out when the first request asks that it may answer, and never again.
+    pub(super) fn findings(&self) -> &Findings {
+        self.findings.get_or_init(|| Findings::of(&self.message.text))
+    }
+
+    /// What the message says that its code, or its link, is for.
+    pub(super) fn purpose(&self, wanted: Wanted) -> Option<Purpose> {
+        match wanted {
+            Wanted::Code => self.findings().purpose(),
+            Wanted::Link => extract::purpose(&self.message.text),
+        }
+    }
+}
+
+impl Shelf {
+    /// Takes a message. Where there are too many, the oldest that fits nothing goes, and if each fits, the oldest.
+    pub(super) fn put(&mut self, message: Message) -> Number {
+        self.received = self.received.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(message.text.bytes());
+        self.messages.insert(self.received, Kept::new(message));
+        while self.messages.len() > KEPT_MAX || (self.bytes > KEPT_BYTES_MAX && self.messages.len() > 1) {
+            let others = || self.messages.range(..self.received);
+            let unfit = others().find(|(_, kept)| kept.fits.is_empty());
+            let Some(number) = unfit.or_else(|| others().next()).map(|(number, _)| *number) else { break };
+            drop(self.take(number));
+            self.dropped = self.dropped.saturating_add(1);
+        }
+        self.received
+    }
+
+    pub(super) fn get(&self, number: Number) -> Option<&Kept> {
+        self.messages.get(&number)
+    }
+
+    pub(super) fn get_mut(&mut self, number: Number) -> Option<&mut Kept> {
+        self.messages.get_mut(&number)
+    }
+
+    pub(super) fn take(&mut self, number: Number) -> Option<Kept> {
+        let kept = self.messages.remove(&number)?;
+        self.bytes = self.bytes.saturating_sub(kept.message.text.bytes());
+        Some(kept)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Kept> {
+        self.messages.values()
+    }
+
+    pub(super) fn numbers(&self) -> Vec<Number> {
+        self.messages.keys().copied().collect()
+    }
+
+    /// How many messages had to go before their time.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Drops what is past its time.
+    pub(super) fn tidy(&mut self, now: Timestamp) {
+        self.messages.retain(|_, kept| now.since(kept.message.received_at) < KEPT_FOR);
+        self.bytes = self.messages.values().map(|kept| kept.message.text.bytes()).sum();
+    }
+}
