@@ -22,7 +22,7 @@ use std::fmt;
 
 use agent_otp_domain::{Code, CodeShape, Purpose};
 
-use candidates::Candidate;
+use candidates::{Candidate, Form};
 use score::{Context, Score};
 
 pub(crate) use alone::alone;
@@ -181,6 +181,9 @@ fn agree(one: Extraction, other: Extraction) -> Extraction {
     }
 }
 
+/// What it costs a value that the text calls another number elsewhere, in points.
+const ANOTHER: f32 = 5.0;
+
 /// Weighs the candidates, best first, each value once.
 fn weigh(context: &Context<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, Score)> {
     let mut weighed: Vec<(Candidate, Score)> = Vec::new();
@@ -191,11 +194,24 @@ fn weigh(context: &Context<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, S
                 let in_subject = known.start < context.subject && candidate.start >= context.subject;
                 let points = best.points.max(score.points) + if in_subject { 2.5 } else { 0.0 };
                 best.points = points;
+                best.another |= score.another;
+                best.again = true;
                 best.anchored |= score.anchored;
                 best.several |= score.several;
             }
             None => weighed.push((candidate, score)),
         }
+    }
+    for (_, score) in &mut weighed {
+        // What is an invoice in one line is no code in another.
+        score.points -= if score.another && score.again { ANOTHER } else { 0.0 };
+    }
+    // Beside digits that are announced, a word in capitals is a name: `code SPID: 056 341`.
+    if weighed
+        .iter()
+        .any(|(code, score)| code.form == Form::Digits && score.anchored && score.points >= score::RELEASE)
+    {
+        weighed.retain(|(candidate, _)| candidate.form != Form::Capitals);
     }
     weighed.sort_by(|(_, one), (_, other)| other.points.total_cmp(&one.points));
     weighed

@@ -11,16 +11,17 @@ use serde::Deserialize;
 
 #[test]
 fn codes_are_found_in_messages_around_the_world() {
-    for (file, recall) in [
-        ("sms_own.jsonl", 0.99),
-        ("public_mit.jsonl", 0.98),
-        ("varied_tune.jsonl", 0.99),
-        ("varied_held.jsonl", 0.97),
-        ("varied_fresh.jsonl", 0.95),
+    for (file, recall, falsely) in [
+        ("sms_own.jsonl", 0.99, 0),
+        ("public_mit.jsonl", 0.98, 0),
+        ("varied_tune.jsonl", 0.99, 0),
+        ("varied_held.jsonl", 0.97, 0),
+        ("varied_fresh.jsonl", 0.95, 0),
+        ("varied_blind.jsonl", 0.97, 1),
     ] {
         let figures = measure(file);
         assert_eq!(figures.wrong, 0, "{file}");
-        assert_eq!(figures.falsely, 0, "{file}");
+        assert!(figures.falsely <= falsely, "{file}: {} false positives", figures.falsely);
         assert!(figures.recall() >= recall, "{file}: recall {}", figures.recall());
     }
 }

@@ -7,6 +7,10 @@ use super::mask::{Masks, covers, overlaps};
 /// How many pieces are looked at; a text with more is no message about one code.
 const CANDIDATES_MAX: usize = 500;
 
+/// What is written to a code and is none of it: `OTP-482913`; where others say `is`, isiZulu and isiXhosa have
+/// `Ikhowudi yakho ngu-4829`.
+const COPULAS: [&str; 9] = ["otp", "code", "pin", "ngu", "yi", "ngo", "ku", "oyi", "ye"];
+
 /// What a candidate is made of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -116,9 +120,27 @@ fn grouped(text: &str, run: &[Token]) -> Option<String> {
     let hyphens = text.get(first.end..second.start) == Some("-");
     if groups.iter().all(|group| digits(group)) {
         let even = groups.iter().all(|group| group.len() == second.end - second.start);
-        let fits =
-            (4..=10).contains(&total) && (even || hyphens || matches!((groups.len(), total), (2, 5 | 7)));
+        // Digits of two cells, one to a line, belong together however they are shared out.
+        let in_cells = groups.len() == 2 && (4..=8).contains(&total) && is_line(text, run);
+        let fits = (4..=10).contains(&total)
+            && (even || hyphens || in_cells || matches!((groups.len(), total), (2, 5 | 7)));
         return fits.then(|| groups.concat());
+    }
+    if let ([copula, code], true) = (groups.as_slice(), hyphens)
+        && COPULAS.iter().any(|known| known.eq_ignore_ascii_case(copula))
+        && digits(code)
+        && (4..=10).contains(&code.len())
+    {
+        return Some((*code).to_owned());
+    }
+    // As Google writes it: `G-482913`.
+    if let ([letter, code], true) = (groups.as_slice(), hyphens)
+        && letter.len() == 1
+        && letter.bytes().all(|byte| byte.is_ascii_uppercase())
+        && digits(code)
+        && (5..=8).contains(&code.len())
+    {
+        return Some((*code).to_owned());
     }
     let value = groups.join("-");
     let fits = hyphens
@@ -126,6 +148,14 @@ fn grouped(text: &str, run: &[Token]) -> Option<String> {
         && groups.iter().all(|group| group.len() >= 2)
         && looks_like_code(&value);
     fits.then_some(value)
+}
+
+/// Whether these tokens are a whole line.
+fn is_line(text: &str, run: &[Token]) -> bool {
+    let (Some(first), Some(last)) = (run.first(), run.last()) else { return false };
+    let before = text.get(..first.start).unwrap_or_default().trim_end_matches([' ', '\t']);
+    let after = text.get(last.end..).unwrap_or_default().trim_start_matches([' ', '\t']);
+    (before.is_empty() || before.ends_with('\n')) && (after.is_empty() || after.starts_with('\n'))
 }
 
 /// Whether short groups of digits stand together in a way that no code is grouped in: where the code begins

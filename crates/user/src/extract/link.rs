@@ -89,7 +89,7 @@ static DOMAIN: LazyLock<Regex> =
     LazyLock::new(|| regex(r"(?i)(?:https?://|\b)((?:[a-z0-9-]+\.)+[a-z]{2,})(?:[/:?#\s]|$)"));
 static PURPOSE: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"(?i)log-?_?\s?in|log-?_?\s?on|sign-?_?\s?in|sign-?_?\s?up|verif|confirm|\bauth|magic|activat|validat|passwordless|one-?time|otp|session|callback|anmeld|bestätig|connexion|connecter|vérif|acced|inici|acess|inlogg|войти|вход|подтверд|登录|登入|验证|驗證|ログイン|認証|로그인|인증",
+        r"(?i)log-?_?\s?in|log-?_?\s?on|sign-?_?\s?in|sign-?_?\s?up|verif|confirm|\bauth|magic|activat|validat|passwordless|one-?time|otp|session|callback|anmeld|bestätig|connexion|connecter|vérif|acced|inici|acess|inlogg|entra[rn]?\b|inlog|aanmeld|accedi|ingres|zalogu|logowan|wejsc|přihl|prihl|potvr|belép|bejelentk|giri[sş]|do[gğ]rula|onayla|masuk|verifikasi|đăng nhập|xác (?:nhận|thực)|kirjaudu|vahvista|logga|bekr[äe]ft|σύνδεσ|επιβεβα|увійти|увайсці|пацвердз|prijav|autentific|conect|تسجيل|تأكيد|כניסה|התחבר|אימות|साइन|लॉग|войти|вход|подтверд|登录|登入|验证|驗證|ログイン|認証|로그인|인증",
     )
 });
 static SECRET: LazyLock<Regex> = LazyLock::new(|| {

@@ -80,10 +80,12 @@ fn may_hold_a_code(line: &str) -> bool {
 
 /// An amount of money, its currency first.
 const PRICE_BEFORE: &str = r"(?i)(?:[$€£¥₹₽₩₺₴฿₫₪]|\b(?:eur|usd|gbp|inr|rs|r\$|nt\$|chf|jpy|cny|rmb|aed|egp|sar|pln|sek|nok|dkk|czk|huf|try|rub|uah|vnd|idr|rp|thb|myr|rm|php|brl|mxn|ngn|kes|ksh|fcfa|xof|gel|amd|azn|kzt|byn|bgn|ron|ils|mad|twd|s/|zar|cad|aud|nzd|sgd|hkd|btc)\b\.?)\s?\d[\d.,' ]*\d";
+/// An amount of money, its currency written to it: `NGN25,000.00`.
+const PRICE_GLUED: &str = r"\b(?:EUR|USD|GBP|INR|CHF|JPY|CNY|RMB|AED|EGP|SAR|PLN|SEK|NOK|DKK|CZK|HUF|TRY|RUB|UAH|VND|IDR|THB|MYR|RM|PHP|BRL|MXN|NGN|KES|KSH|GHS|TZS|UGX|RWF|ETB|PKR|BDT|LKR|NPR|XOF|XAF|GEL|AMD|AZN|KZT|BYN|BGN|RON|ILS|MAD|TND|DZD|TWD|ZAR|CAD|AUD|NZD|SGD|HKD|COP|CLP|PEN|ARS|Rs|Rp)\d[\d' ]*[.,][\d.,' ]*\d";
 /// An amount of money, its currency last.
 const PRICE_AFTER: &str = r#"(?i)\b\d[\d.,]*\s?(?:[$€£¥₹₽₩₺₴฿₫₪]|(?:eur|euros?|usd|gbp|inr|chf|pln|zl|kr|kc|czk|tl|pyb|rub|uah|грн|byn|kzt|gel|amd|azn|bgn|ron|lei|huf|ft|sek|nok|dkk|vnd|idr|thb|myr|sgd|php|ngn|kes|ksh|zar|fcfa|xof|mad|egp|sar|aed|ils|brl|mxn|aud|nzd|cad|hkd|twd)\b|[元円원万]|บาท|บ\.|टका|টাকা|ریال|تومان|ریالا|جنیه|درهم|ש"ח|рублей|руб\b|so'm)"#;
 
-static PRICES: LazyLock<Vec<Regex>> = LazyLock::new(|| compile(&[PRICE_BEFORE, PRICE_AFTER]));
+static PRICES: LazyLock<Vec<Regex>> = LazyLock::new(|| compile(&[PRICE_BEFORE, PRICE_GLUED, PRICE_AFTER]));
 
 static HARD: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     compile(&[
@@ -91,6 +93,7 @@ static HARD: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"(?i)\b(?:[a-z][a-z0-9+.-]*://|www\.)[^\s<>]+",
         r"\b(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}/[^\s<>]*",
         r"\b(?:[a-z0-9-]*[a-z][a-z0-9-]*\.)+[a-z]{2,}\b",
+        r"\b[A-Z][A-Z0-9-]{2,}\.(?:COM|NET|ORG|INFO|SHOP|STORE|APP|IO|EU|[A-Z]{2})(?:\.[A-Z]{2})?\b",
         r"[\w.+*-]+@[\w*-]+(?:\.[\w*-]+)+",
         r"\b\d{1,3}(?:\.\d{1,3}){3}\b",
         r"(?i)\b(?:[0-9a-f]{1,4}:){3,7}:?[0-9a-f]{1,4}\b",
@@ -98,7 +101,7 @@ static HARD: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"\b\d{4}(?:[ -]\d{4}){2,4}\b",
         r"\b\d{2,6}[ -]?(?:[*xX•]{2,}[ -]?)+\d{0,6}\b",
         r"(?:[*•]+|\b[xX]{1,}|\.{2,}|…)[ -]?\d{2,6}\b",
-        r"[*#]\d+(?:\*\d+)*#|\b\d{3,6}\*",
+        r"[*#]\d+(?:\*\d+)*#|\b\d{3,6}\*\d",
         r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9*]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b",
         // Hashes, tracking numbers, UUIDs: eleven characters or more.
         r"[A-Za-z0-9+/=_]{11,}",
@@ -122,6 +125,10 @@ static SOFT: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"(?i)\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez)[a-z]*\.?\s+(?:\d{1,2}(?:st|nd|rd|th)?,?\s+)?(?:19|20)\d\d\b",
         r"\b20\d\d年|\d{1,2}月\d{1,2}日",
         r"(?i)(?:©|\(c\)|copyright)\s*(?:19|20)\d\d",
+        // A flight and its time.
+        r"\b[A-Z]{2}\d{2,4}\s?[\p{Han}\p{Hiragana}\p{Katakana}]{1,8}\d{1,2}:\d{2}",
+        // A place of the United States and its ZIP code.
+        r"\b(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY]),? \d{5}(?:-\d{4})?\b",
         // Telephone numbers and the short numbers that one texts to.
         r"\+\d[\d ()-]{6,}\d",
         r"\(\d{2,4}\)[ -]?\d{3,4}[ -]\d{3,4}",
@@ -131,8 +138,10 @@ static SOFT: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"(?i)\b(?:text|txt|sms|send|reply)\b[^.\n]{0,40}?\bto:?\s*\d{4,6}\b",
         // Money, and numbers with a unit.
         PRICE_BEFORE,
+        PRICE_GLUED,
         PRICE_AFTER,
-        r"(?i)\b\d[\d.,]*\s?(?:[%°]|(?:p|mb|gb|kb|tb|km|kg|ml|mg|mm|cm|kwh|px|pts?|ppm|bps|mins?|minutes?|minuten|hours?|days?|seconds?|sms|points?|steps?|calories|miles)\b|बाट)",
+        r"(?i)\b\d[\d.,]*\s?(?:[%°]|(?:mb|gb|kb|tb|km|kg|ml|mg|mm|cm|kwh|px|pts|ppm|bps|mins?|minutes?|minuten|hours?|days?|seconds?|sms|points?|steps?|calories|miles)\b|बाट)",
+        r"\b\d[\d.,]*p\b",
         // In `482913,10分钟` the comma ends a clause.
         r"\b(?:\d+\.\d{1,2}|\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?|\d+,\d{2})(?:\W|$)",
     ])
@@ -161,6 +170,7 @@ mod tests {
             ("parcel 4471-2290-1183", "4471-2290-1183"),
             ("order 114-3941689-8772232", "114-3941689-8772232"),
             ("hash FA+9qCX9VSu", "FA+9qCX9VSu"),
+            ("LA EMAG.RO CU", "EMAG.RO"),
             ("IBAN GB29NWBK60161331926819", "GB29NWBK60161331926819"),
         ] {
             let masks = Masks::find(text);
@@ -195,6 +205,8 @@ mod tests {
             "(415) 555-0187",
             "800-531-8722",
             "EUR 245.10",
+            "NGN25,000.00",
+            "Redwood City, CA 94063",
             "1500p",
             "12.500원",
             "4820 MB",

@@ -60,10 +60,12 @@ pub(super) enum Meaning {
     Lure,
     /// Codes that last: backup, recovery.
     Backup,
+    /// What a number opens that is no account: a network, a meeting, a gift card.
+    Elsewhere,
 }
 
 /// The section of `phrases.txt` for each meaning, in the order of [`Meaning`].
-const SECTIONS: [(&str, Meaning); 20] = [
+const SECTIONS: [(&str, Meaning); 21] = [
     ("strong", Meaning::Strong),
     ("word", Meaning::Word),
     ("purpose", Meaning::Purpose),
@@ -84,6 +86,7 @@ const SECTIONS: [(&str, Meaning); 20] = [
     ("promo", Meaning::Promo),
     ("lure", Meaning::Lure),
     ("backup", Meaning::Backup),
+    ("elsewhere", Meaning::Elsewhere),
 ];
 
 /// Every place where a phrase of one meaning occurs, in order.

@@ -18,6 +18,13 @@ pub(super) const MARGIN_ANCHORED: f32 = 2.5;
 /// How far a word like `order` reaches to its number, in bytes.
 const OTHER_REACH: usize = 40;
 
+/// What strong words have in common that name a code for access, to whatever it may be.
+const ACCESS: [&str; 10] =
+    ["pass", "acc", "acess", "aces", "zugang", "toegang", "adgang", "åtkomst", "доступ", "アクセス"];
+
+/// How far words like `Wi-Fi` and `meeting ID` reach to what opens it, in bytes.
+const ELSEWHERE_REACH: usize = 120;
+
 /// What a candidate is worth.
 #[derive(Clone, Copy)]
 pub(super) struct Score {
@@ -26,6 +33,10 @@ pub(super) struct Score {
     pub(super) anchored: bool,
     /// Whether the text announces several codes: `codes: …`.
     pub(super) several: bool,
+    /// Whether the text calls it another number: `invoice 482913`.
+    pub(super) another: bool,
+    /// Whether it stands in the text more than once.
+    pub(super) again: bool,
     /// Whether nothing speaks against it.
     pub(super) unopposed: bool,
     /// Where its clause begins.
@@ -95,7 +106,16 @@ impl Context<'_> {
             points = 0.0;
         }
         let several = self.phrases.of(Meaning::Plural).within(place.start, candidate.start);
-        Score { points, anchored, several, unopposed: objections <= 0.0, clause: place.start }
+        let another = named == Named::Not && self.names_another(&place, candidate);
+        Score {
+            points,
+            anchored,
+            several,
+            another,
+            again: false,
+            unopposed: objections <= 0.0,
+            clause: place.start,
+        }
     }
 
     /// Whether a clause names a one-time code, or a code and what it is for.
@@ -169,8 +189,9 @@ impl Context<'_> {
         let phrases = &self.phrases;
         let mut points = 0.0;
         // `Your code is 20451123` announces a code, whatever day that might be.
-        let is_announced =
-            candidate.lookalike && (is_your || matches!(named, Named::Anchored | Named::Adjacent));
+        let is_named =
+            matches!(named, Named::Anchored | Named::Adjacent) && self.is_last_named(place, candidate);
+        let is_announced = candidate.lookalike && (is_your || is_named);
         points += if candidate.soft && !is_announced { 8.0 } else { 0.0 };
         points += if !is_your && self.names_another(place, candidate) { 5.0 } else { 0.0 };
         points += if self.names_another_code(place, candidate) { 8.0 } else { 0.0 };
@@ -183,12 +204,47 @@ impl Context<'_> {
         points += if candidate.form == Form::Mixed && is_slogan(&candidate.value) { 4.0 } else { 0.0 };
         points += if phrases.of(Meaning::Spent).within(candidate.end, place.end) { 8.0 } else { 0.0 };
         points += if phrases.of(Meaning::Lure).any() { 8.0 } else { 0.0 };
+        points += if self.only_advertises() { 7.0 } else { 0.0 };
+        points += if self.opens_another(place, candidate) { 8.0 } else { 0.0 };
         points += if phrases.of(Meaning::Backup).within(place.start, candidate.start) { 20.0 } else { 0.0 };
         points += if place.before.ends_with('#') && named == Named::Not { 3.0 } else { 0.0 };
         points +=
             if place.before.ends_with(['/', '@', '_', '.']) && named != Named::Anchored { 3.0 } else { 0.0 };
         points += if place.in_tag { 5.0 } else { 0.0 };
         points
+    }
+
+    /// Whether the message advertises more than once, and speaks of no account and no one-time code.
+    fn only_advertises(&self) -> bool {
+        let speaks_of = |meaning: &Meaning| self.phrases.of(*meaning).any();
+        let of_account = [Meaning::Strong, Meaning::Login, Meaning::Purpose, Meaning::SignUp, Meaning::Reset];
+        self.phrases.of(Meaning::Promo).iter().nth(1).is_some() && !of_account.iter().any(speaks_of)
+    }
+
+    /// Whether no other number stands between the candidate and the word that names it.
+    fn is_last_named(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
+        let word = self.last_word(place.start, candidate.start);
+        let gap = word.and_then(|word| self.text.get(word..candidate.start));
+        gap.is_some_and(|gap| !gap.contains(|c: char| c.is_ascii_digit()))
+    }
+
+    /// Whether the words before the candidate speak of a network, a meeting or a gift card, and none of an account.
+    fn opens_another(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
+        let from = candidate.start.saturating_sub(ELSEWHERE_REACH);
+        let Some((start, _)) = self.phrases.of(Meaning::Elsewhere).last_within(from, candidate.start) else {
+            return false;
+        };
+        let (start, end) = (start.min(place.start), place.end);
+        let is_account = [Meaning::Login, Meaning::Purpose, Meaning::SignUp, Meaning::Payment]
+            .iter()
+            .any(|meaning| self.phrases.of(*meaning).within(start, end));
+        let strong = self.phrases.of(Meaning::Strong).last_within(start, end);
+        // A passcode, or a code for access, opens a meeting as well.
+        let is_code = strong.and_then(|(start, end)| self.text.get(start..end)).is_some_and(|word| {
+            let word = word.to_lowercase();
+            !ACCESS.iter().any(|access| word.contains(access))
+        });
+        !is_account && !is_code
     }
 
     /// Whether the nearest code before the candidate is a postcode, a voucher code or the like.
@@ -225,6 +281,12 @@ impl Context<'_> {
         }
         let gap = self.text.get(end..candidate.start).unwrap_or_default();
         if gap.len() > OTHER_REACH || gap.contains(|c: char| c.is_ascii_digit() || c == ',') {
+            return false;
+        }
+        // In `the code for a transaction on JUMIA is 044916` the number is the code's.
+        let is_told = self.phrases.of(Meaning::Is).ends_at(place.start + place.before.trim_end().len());
+        if is_told && gap.split_whitespace().nth(2).is_some() && self.last_word(place.start, start).is_some()
+        {
             return false;
         }
         let bare = gap.chars().all(|c| !c.is_alphabetic() && c != ':');
@@ -285,9 +347,10 @@ const WORDS_IN_CAPITALS: &str = "BELOW HERE NONE NEVER PLEASE CLICK YOUR THIS VA
 /// Whether a value is a word and a number, as vouchers are: `SUMMER20`, `BLACK2026`.
 fn is_slogan(value: &str) -> bool {
     let word = value.trim_end_matches(|c: char| c.is_ascii_digit());
-    let digits = value.len() - word.len();
-    (2..=4).contains(&digits)
-        && word.len() >= 4
+    let number = value.get(word.len()..).unwrap_or_default();
+    let is_year = number.len() == 4 && number.starts_with("20");
+    (2..=4).contains(&number.len())
+        && word.len() >= if is_year { 3 } else { 4 }
         && word.bytes().all(|byte| byte.is_ascii_uppercase())
         && pronounceable(word)
 }
