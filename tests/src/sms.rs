@@ -28,7 +28,8 @@ impl Place {
         let body = json!({ "id": id, "event": "sms:received", "payload": payload }).to_string();
         let timestamp = (now.as_unix_ms() / 1_000).to_string();
         let secret = fs::read_to_string(self.dir().join("sources/sms-webhook.secret")).unwrap();
-        let mac = Hmac::<Sha256>::new_from_slice(secret.trim().as_bytes()).unwrap();
+        let key = secret.lines().next().unwrap();
+        let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
         let signature = mac.chain_update(&body).chain_update(&timestamp).finalize().into_bytes();
         let (signature, length) = (HEXLOWER.encode(&signature), body.len());
         format!(

@@ -98,6 +98,16 @@ pub enum SourceError {
         /// The file.
         path: PathBuf,
     },
+    /// A line of the file with a source's secrets means nothing.
+    #[error("{}, line {line}: {what}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What would be right, without what stands there.
+        what: String,
+    },
     /// The operating system gives no random bytes for a key.
     #[error("no key can be made: {0}")]
     NoRandomness(getrandom::Error),

@@ -1,4 +1,4 @@
-//! The webhook of SMS gateways, over real connections: with both gateways' signatures, and octet by octet.
+//! The webhook of SMS gateways, over real connections: with gateways' signatures, and octet by octet.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::fs;
@@ -73,13 +73,61 @@ async fn twilios_message_is_taken_and_no_reply_is_made_of_the_answer() {
 }
 
 #[tokio::test]
+async fn the_text_that_a_gateway_does_not_sign_is_taken_at_the_secret_path_alone() {
+    let webhook = Webhook::start().await;
+    let secrets = fs::read_to_string(webhook.secret()).unwrap();
+    let path = secrets.lines().find_map(|line| line.strip_prefix("path = ")).unwrap().to_owned();
+    fs::write(webhook.secret(), secrets + "incoming-sms = a word of the user\n").unwrap();
+    let body = serde_json::json!({
+        "from": "GitHub", "text": "Your code is 482913", "sentStamp": clock::now().as_unix_ms()
+    });
+    let delivery = |to: &str, word: &str| {
+        request(&format!("POST {to}"), &[("X-Capture-Token", word)], &body.to_string())
+    };
+    let (to, word) = (format!("/sms/{path}"), "a word of the user");
+    let nowhere = "404 there is nothing here; deliver to /sms";
+    for wrong in ["/sms/", "/sms/0123456789abcdef", &to[..to.len() - 1], &format!("{to}/"), &format!("{to}0")]
+    {
+        assert_eq!(webhook.send(&delivery(wrong, word)).await.line(), nowhere, "{wrong}");
+    }
+    for (to, word, why) in [
+        ("/sms", word, "401 incoming-sms does not sign the text; deliver to /sms/"),
+        (&to, "a word of others", "401 no key of the user made this signature"),
+        (&to, "", "401 no key of the user made this signature"),
+    ] {
+        let heard = webhook.send(&delivery(to, word)).await;
+        assert!(heard.line().starts_with(why), "{heard:?}");
+    }
+    assert_eq!(webhook.send(&delivery(&to, word)).await.line(), "200 taken");
+    assert_eq!(webhook.send(&delivery(&to, word)).await.line(), "200 taken before");
+    // What is signed may come there as well.
+    let signed =
+        webhook.phone("1", "GitHub", "Your code is 482913").replace("POST /sms ", &format!("POST {to} "));
+    assert_eq!(webhook.send(&signed).await.line(), "200 taken");
+    let sources: Vec<&str> = webhook.stop().await.iter().map(|message| message.source).collect();
+    assert_eq!(sources, ["sms-webhook-unsigned", "sms-webhook"]);
+}
+
+#[tokio::test]
+async fn a_gateway_that_the_user_has_no_key_for_is_told_where_one_belongs() {
+    let webhook = Webhook::start().await;
+    let delivery = request("POST /sms", &[("telnyx-signature-ed25519", "AA==")], "{}");
+    let heard = webhook.send(&delivery).await;
+    assert_eq!(
+        heard.line(),
+        "401 this is of telnyx, and the user has no key for it; `sms_webhook_secret` in run.json names the file that takes one, as a line `telnyx = …`"
+    );
+    webhook.stop().await;
+}
+
+#[tokio::test]
 async fn what_no_key_has_signed_or_long_ago_is_refused_and_says_so() {
     let webhook = Webhook::start().await;
     let delivery = webhook.phone("1", "GitHub", "Your code is 482913");
     let old = webhook.phone_at(clock::now().before(Duration::from_secs(301)), "1", "GitHub", "482913");
     let early = webhook.phone_at(clock::now().after(Duration::from_secs(320)), "1", "GitHub", "482913");
     let table = [
-        (request("POST /sms", &[], "{}"), "no signature: deliver from a gateway that signs with"),
+        (request("POST /sms", &[], "{}"), "no signature of a gateway that is known; docs/sources/sms.md"),
         (
             delivery.replace("482913", "482914"),
             "no key of the user made this signature; `sms_webhook_secret` in run.json",
@@ -312,7 +360,7 @@ impl Webhook {
     }
 
     fn key(&self) -> String {
-        fs::read_to_string(self.secret()).unwrap().trim().to_owned()
+        fs::read_to_string(self.secret()).unwrap().lines().next().unwrap().to_owned()
     }
 
     /// What a phone delivers.

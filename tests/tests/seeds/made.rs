@@ -219,7 +219,25 @@ fn webhooks() -> Vec<Seed> {
         "POST /sms HTTP/1.1\r\nHost: a\r\nX-Signature: 00\r\nX-Timestamp: 1\r\nContent-Length: 2\r\n\r\n{}";
     let chunked = "POST /sms?a=1 HTTP/1.1\r\nHost: a\r\nX-Twilio-Signature: AA==\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
     let get = "GET /sms HTTP/1.0\r\nExpect: 100-continue\r\n\r\n";
+    let incoming = r#"{"from":"GitHub","text":"Your code is 482913","sentStamp":1769860800000}"#;
+    let legacy = r#"{"msisdn":"447700900001","messageId":"1","text":"482913","type":"text","timestamp":"1","sig":"00"}"#;
+    let topic = r#"{"Type":"Notification","MessageId":"1","TopicArn":"arn:aws:sns:eu-west-1:1:a","Message":"{}","Timestamp":"2026-01-31T12:00:00Z","SignatureVersion":"2","SigningCertURL":"https://sns.eu-west-1.amazonaws.com/a/b.pem","Signature":"AA=="}"#;
+    let post = |headers: &str, body: &str| {
+        format!("POST /sms HTTP/1.1\r\nHost: a\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let legacy = post("", legacy);
+    let topic = post("x-amz-sns-message-type: Notification\r\n", topic);
+    let token = post("Authorization: Bearer e30.e30.AA\r\nX-Event-Type: a\r\n", "{}");
+    let signless = post(
+        "Content-Type: application/x-www-form-urlencoded\r\n",
+        "from=GitHub&content=482913&timestamp=1&sign=AA%253D",
+    );
     [
+        ("phone_that_signs_nothing", 3, incoming),
+        ("vonage_sms", 0, legacy.as_str()),
+        ("aws_sns", 0, topic.as_str()),
+        ("json_web_token", 0, token.as_str()),
+        ("smsforwarder", 0, signless.as_str()),
         ("phone", 1, event),
         ("older_phone", 1, older),
         ("phone_other_event", 1, other),

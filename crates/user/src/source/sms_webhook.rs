@@ -1,16 +1,30 @@
 //! Text messages by webhook: an SMS gateway delivers them here over HTTP, and signs what it delivers.
 //!
 //! One request a connection, over HTTP/1.1 (RFC 9112) without TLS: a tunnel or a proxy brings it from the outside. The
-//! signature proves the gateway; nobody can prove who sent a text message.
+//! signature proves the gateway; nobody can prove who sent a text message. Some gateways sign that they deliver, but not
+//! what: they deliver to a secret path, and the evidence says so.
 
 mod android;
 mod answer;
+mod aws_sns;
+mod certificates;
 mod delivery;
 mod endpoint;
+mod fields;
 mod gateway;
+mod https;
+mod httpsms;
+mod incoming_sms;
+mod jwt;
 mod keys;
+mod plivo;
 mod seen;
+mod smsforwarder;
+mod telnyx;
 mod twilio;
+mod urls;
+mod vonage;
+mod vonage_sms;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,6 +38,7 @@ use crate::source::listener::Listener;
 use crate::source::{Kind, Source, SourceError, Told};
 
 use self::answer::TOO_MANY_SESSIONS;
+use self::certificates::Certificates;
 use self::endpoint::Endpoint;
 use self::keys::Keys;
 
@@ -39,7 +54,10 @@ pub const KIND: Kind = Kind {
 /// The name of this source.
 const NAME: &str = "sms-webhook";
 
-/// The one path that there is.
+/// What the evidence calls it if the gateway did not sign the text.
+const NAME_UNSIGNED: &str = "sms-webhook-unsigned";
+
+/// The one path that everybody may know; the secret one begins with it.
 const PATH: &str = "/sms";
 
 /// A bound endpoint for SMS gateways.
@@ -80,7 +98,7 @@ impl Source for SmsWebhook {
             ],
             greeting: vec![
                 ("sms", format!("{url}  (the webhook of your SMS gateway)")),
-                ("", format!("signed with a key of {secret}")),
+                ("", format!("its keys: {secret}  (docs/sources/sms.md has a guide for each gateway)")),
             ],
         }
     }
@@ -91,7 +109,8 @@ impl Source for SmsWebhook {
         stop: CancellationToken,
     ) -> BoxFuture<'static, Result<(), SourceError>> {
         Box::pin(async move {
-            let endpoint = Arc::new(Endpoint::new(self.keys, intake));
+            let certificates = Certificates::new(Box::new(|url| Box::pin(https::get(url))));
+            let endpoint = Arc::new(Endpoint::new(self.keys, intake, certificates));
             let session = |stream, _| Arc::clone(&endpoint).serve(stream, stop.clone());
             self.listener.serve(TOO_MANY_SESSIONS, &stop, session).await;
             Ok(())

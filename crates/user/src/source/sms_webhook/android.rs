@@ -11,7 +11,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::delivery::Delivery;
-use super::gateway::{Gateway, Signed, Sms, Unreadable};
+use super::gateway::{Gateway, Said, Signed, Sms, Unreadable};
 
 /// The event of a text message that came in.
 const RECEIVED: &str = "sms:received";
@@ -49,6 +49,10 @@ impl Gateway for Android {
         "android-sms-gateway"
     }
 
+    fn takes_nameless_keys(&self) -> bool {
+        true
+    }
+
     fn claims(&self, delivery: &Delivery) -> bool {
         delivery.headers.contains_key("x-signature")
     }
@@ -62,12 +66,12 @@ impl Gateway for Android {
         Some(Signed::At(Timestamp::from_unix_ms(seconds.saturating_mul(1_000))))
     }
 
-    fn read(&self, delivery: &Delivery) -> Result<Option<Sms>, Unreadable> {
+    fn read(&self, delivery: &Delivery) -> Result<Said, Unreadable> {
         // An error of the parser may quote what it found.
         let Event { event } =
             serde_json::from_slice(&delivery.body).map_err(|_| Unreadable("its body is no event in JSON"))?;
         if event != RECEIVED {
-            return Ok(None);
+            return Ok(Said::Nothing);
         }
         let Received { id, payload } = serde_json::from_slice(&delivery.body)
             .map_err(|_| Unreadable("its event sms:received lacks a field, or has another type in it"))?;
@@ -75,6 +79,6 @@ impl Gateway for Android {
         let sender = payload.sender.or(payload.phone_number).ok_or(Unreadable("it names no sender"))?;
         let received_at = payload.received_at.parse();
         let received_at = received_at.map_err(|_| Unreadable("its receivedAt is no time of RFC 3339"))?;
-        Ok(Some(Sms { id, sender, text, received_at: Some(received_at) }))
+        Ok(Said::Sms(Sms { id, sender, text, received_at: Some(received_at) }))
     }
 }

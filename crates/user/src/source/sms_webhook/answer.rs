@@ -35,6 +35,12 @@ pub(super) enum Outcome {
     /// It is another event.
     #[error("ignored: this is no text message that came in")]
     NoSms,
+    /// It is a part of a long message.
+    #[error("ignored: this is a part of a long message; choose the Messages API, which delivers it whole")]
+    Part,
+    /// The user has to say whether the topic's messages are to come here.
+    #[error("this has to be confirmed by the user; the log of `agent-otp up` says how")]
+    Subscription,
     /// Nobody could ask for a message of this sender.
     #[error("ignored: its sender is neither a number (+15551234567, or 3 to 8 digits) nor a sender id")]
     NoSender,
@@ -63,12 +69,41 @@ pub(super) enum Refusal {
     NoKeys,
     /// No gateway's signature is on it.
     #[error(
-        "no signature: deliver from a gateway that signs with X-Signature and X-Timestamp, or with X-Twilio-Signature"
+        "no signature of a gateway that is known; docs/sources/sms.md says which there are, and what each has to be told"
     )]
     Unsigned,
+    /// The user has no such gateway.
+    #[error(
+        "this is of {gateway}, and the user has no key for it; `sms_webhook_secret` in run.json names the file that takes one, as a line `{key_name} = …`"
+    )]
+    NoKey {
+        /// What the delivery says that it is of.
+        gateway: &'static str,
+        /// What the line begins with.
+        key_name: &'static str,
+    },
+    /// No key made its signature, and there is a likely reason.
+    #[error("no key of the user made this signature; {0}")]
+    OtherSignature(&'static str),
+    /// It came to the path that everybody knows, and its text is not signed.
+    #[error(
+        "{gateway} does not sign the text; deliver to {PATH}/ with the secret path behind it, which `path` of the file of keys is"
+    )]
+    OpenPath {
+        /// What the delivery is of.
+        gateway: &'static str,
+    },
+    /// Its signature was on another message before.
+    #[error("this signature was used for another message before")]
+    Replayed,
+    /// The certificate that its signature needs is not there.
+    #[error(
+        "the certificate of this signature cannot be fetched; the log of `agent-otp up` says why; deliver again"
+    )]
+    NoCertificate,
     /// None of the keys made its signature.
     #[error(
-        "no key of the user made this signature; `sms_webhook_secret` in run.json names their file: give one of them to the gateway, or add the gateway's on a line of its own"
+        "no key of the user made this signature; `sms_webhook_secret` in run.json names their file: give one of them to the gateway, or add the gateway's on a line of its own; if a URL is signed, is it the one that was called?"
     )]
     Forged,
     /// It was signed too long ago, or later than now.
@@ -107,6 +142,11 @@ impl Refusal {
             Self::NoKeys => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unsigned => StatusCode::UNAUTHORIZED,
             Self::Forged => StatusCode::UNAUTHORIZED,
+            Self::NoKey { .. } => StatusCode::UNAUTHORIZED,
+            Self::OtherSignature(_) => StatusCode::UNAUTHORIZED,
+            Self::OpenPath { .. } => StatusCode::UNAUTHORIZED,
+            Self::Replayed => StatusCode::UNAUTHORIZED,
+            Self::NoCertificate => StatusCode::SERVICE_UNAVAILABLE,
             Self::Clock { .. } => StatusCode::UNAUTHORIZED,
             Self::Unreadable(_) => StatusCode::BAD_REQUEST,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,

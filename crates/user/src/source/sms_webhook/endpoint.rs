@@ -25,11 +25,12 @@ use crate::extract::Text;
 use crate::intake::{Intake, Sms};
 
 use super::answer::{Answer, Outcome, Refusal};
+use super::certificates::{Certificate, Certificates};
 use super::delivery::Delivery;
-use super::gateway::{GATEWAYS, Gateway, Signed};
-use super::keys::Keys;
+use super::gateway::{Covers, GATEWAYS, Gateway, Said, Signed};
+use super::keys::{KeySet, Keys, SECRET_PATH_MIN};
 use super::seen::Seen;
-use super::{NAME, PATH};
+use super::{NAME, NAME_UNSIGNED, PATH};
 
 /// The longest body, in octets: a text message of ten parts and all that gateways tell of it, many times over.
 pub(super) const BODY_OCTETS_MAX: usize = 64 * 1_024;
@@ -51,12 +52,13 @@ const HEAD_OCTETS_MAX: usize = 16 * 1_024;
 pub(super) struct Endpoint {
     keys: Keys,
     intake: Intake,
+    certificates: Certificates,
     seen: Mutex<Seen>,
 }
 
 impl Endpoint {
-    pub(super) fn new(keys: Keys, intake: Intake) -> Self {
-        Self { keys, intake, seen: Mutex::default() }
+    pub(super) fn new(keys: Keys, intake: Intake, certificates: Certificates) -> Self {
+        Self { keys, intake, certificates, seen: Mutex::default() }
     }
 
     /// Serves a peer's one request.
@@ -89,8 +91,10 @@ impl Endpoint {
         match self.deliver(request, until).await {
             Ok((gateway, outcome)) => {
                 match outcome {
-                    Outcome::NoSender => warn!(gateway = gateway.name(), %outcome, "delivery received"),
-                    Outcome::Taken | Outcome::Copy | Outcome::NoSms => {
+                    Outcome::NoSender | Outcome::Part => {
+                        warn!(gateway = gateway.name(), %outcome, "delivery received");
+                    }
+                    Outcome::Taken | Outcome::Copy | Outcome::NoSms | Outcome::Subscription => {
                         info!(gateway = gateway.name(), %outcome, "delivery received");
                     }
                 }
@@ -108,61 +112,136 @@ impl Endpoint {
         request: Request<Incoming>,
         until: Instant,
     ) -> Result<(&'static dyn Gateway, Outcome), Refusal> {
-        if request.uri().path() != PATH {
-            return Err(Refusal::Nowhere);
-        }
+        let is_at_secret_path = self.is_secret(request.uri().path())?;
         if request.method() != Method::POST {
             return Err(Refusal::Method);
         }
         let (head, body) = request.into_parts();
         let body = timeout_at(until, read(body)).await.map_err(|_| Refusal::TooSlow)??;
         let target = head.uri.path_and_query().map_or(PATH, |target| target.as_str()).to_owned();
-        let keys = self.keys.read().map_err(|error| {
+        let keys = self.keys()?;
+        let public_urls = keys.public_urls.clone();
+        let headers = head.headers;
+        let mut delivery =
+            Delivery { target, is_at_secret_path, public_urls, headers, body, certificate: None };
+        delivery.certificate = timeout_at(until, self.certificate(&delivery, &keys))
+            .await
+            .map_err(|_| Refusal::NoCertificate)??;
+        self.judge(&delivery, &keys, clock::now())
+    }
+
+    fn keys(&self) -> Result<KeySet, Refusal> {
+        self.keys.read().map_err(|error| {
             error!(%error, "no delivery can be verified");
             Refusal::NoKeys
-        })?;
-        self.judge(&Delivery { target, headers: head.headers, body }, &keys, clock::now())
+        })
+    }
+
+    /// Whether a path is the secret one; if not, it has to be the one that everybody knows.
+    fn is_secret(&self, path: &str) -> Result<bool, Refusal> {
+        match path.strip_prefix(PATH).and_then(|rest| rest.strip_prefix('/')) {
+            None if path == PATH => Ok(false),
+            Some(word) if word.len() >= SECRET_PATH_MIN && self.keys()?.is_secret_path(word) => Ok(true),
+            Some(_) | None => Err(Refusal::Nowhere),
+        }
+    }
+
+    /// The certificate that the delivery needs to be verified, if it needs one.
+    async fn certificate(
+        &self,
+        delivery: &Delivery,
+        keys: &KeySet,
+    ) -> Result<Option<Arc<Certificate>>, Refusal> {
+        let Some(gateway) = GATEWAYS.into_iter().find(|gateway| gateway.claims(delivery)) else {
+            return Ok(None);
+        };
+        let Some(url) = keys.of(gateway).find_map(|key| gateway.certificate(delivery, key)) else {
+            return Ok(None);
+        };
+        let certificate = self.certificates.at(url).await.map_err(|error| {
+            error!(%error, "no certificate");
+            Refusal::NoCertificate
+        });
+        certificate.map(Some)
     }
 
     /// Judges a whole delivery, and hands the message to the intake.
     fn judge(
         &self,
         delivery: &Delivery,
-        keys: &[Zeroizing<Vec<u8>>],
+        keys: &KeySet,
         now: Timestamp,
     ) -> Result<(&'static dyn Gateway, Outcome), Refusal> {
         let gateway =
             GATEWAYS.into_iter().find(|gateway| gateway.claims(delivery)).ok_or(Refusal::Unsigned)?;
-        let signed = keys.iter().find_map(|key| gateway.verify(delivery, key)).ok_or(Refusal::Forged)?;
+        let signed = verify(gateway, delivery, keys)?;
         if let Signed::At(signed_at) = signed
             && signed_at.distance(now) > OFF_MAX
         {
             return Err(Refusal::Clock { off: signed_at.distance(now), is_ahead: signed_at > now });
         }
-        let Some(sms) = gateway.read(delivery)? else { return Ok((gateway, Outcome::NoSms)) };
+        let sms = match gateway.read(delivery)? {
+            Said::Sms(sms) => sms,
+            Said::Part => return Ok((gateway, Outcome::Part)),
+            Said::Subscription { url } => {
+                warn!(gateway = gateway.name(), url, "open this URL if these deliveries are to come here");
+                return Ok((gateway, Outcome::Subscription));
+            }
+            Said::Nothing => return Ok((gateway, Outcome::NoSms)),
+        };
         let Some(sender) = sender(&sms.sender) else { return Ok((gateway, Outcome::NoSender)) };
-        let id = Digest::of(&[gateway.name().as_bytes(), b"\0", sms.id.as_bytes()]);
-        let outcome = self.take(Sms {
+        let digest =
+            |kind: u8, word: &str| Digest::of(&[gateway.name().as_bytes(), &[kind], word.as_bytes()]);
+        let once = match &signed {
+            Signed::Once(word) => Some(digest(1, word)),
+            Signed::At(_) | Signed::Undated => None,
+        };
+        let sms = Sms {
             sender,
             // What the phone received long ago is old, however late it comes; a time to come is none.
             received_at: sms.received_at.unwrap_or(now).min(now),
-            id,
+            id: digest(0, &sms.id),
             text: Text::plain(&sms.text),
-        })?;
-        Ok((gateway, outcome))
+        };
+        let source = match gateway.covers() {
+            Covers::TheText => NAME,
+            Covers::NotTheText => NAME_UNSIGNED,
+        };
+        Ok((gateway, self.take(source, sms, once)?))
     }
 
     /// Hands the message on, unless it came before. One that was not taken is not remembered, so it may come again.
-    fn take(&self, sms: Sms) -> Result<Outcome, Refusal> {
+    fn take(&self, source: &'static str, sms: Sms, once: Option<Digest>) -> Result<Outcome, Refusal> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let id = sms.id;
         if seen.holds(&id) {
             return Ok(Outcome::Copy);
         }
-        self.intake.sms(NAME, sms).map_err(|_| Refusal::Busy)?;
+        if once.is_some_and(|once| seen.holds(&once)) {
+            return Err(Refusal::Replayed);
+        }
+        self.intake.sms(source, sms).map_err(|_| Refusal::Busy)?;
         seen.remember(id);
+        if let Some(once) = once {
+            seen.remember(once);
+        }
         Ok(Outcome::Taken)
     }
+}
+
+/// Whether one of the user's keys has signed the delivery, and whether it came where such a delivery may come.
+fn verify(gateway: &dyn Gateway, delivery: &Delivery, keys: &KeySet) -> Result<Signed, Refusal> {
+    let mut keys = keys.of(gateway).peekable();
+    if keys.peek().is_none() {
+        return Err(Refusal::NoKey { gateway: gateway.name(), key_name: gateway.key_name() });
+    }
+    let signed = keys
+        .find_map(|key| gateway.verify(delivery, key))
+        .ok_or_else(|| gateway.hint(delivery).map_or(Refusal::Forged, Refusal::OtherSignature))?;
+    if gateway.covers() == Covers::NotTheText && !delivery.is_at_secret_path {
+        return Err(Refusal::OpenPath { gateway: gateway.name() });
+    }
+    Ok(signed)
 }
 
 /// Reads a whole body. One that says that it is too long is not read at all.
@@ -202,4 +281,8 @@ async fn close(mut stream: TcpStream) {
 }
 
 #[cfg(test)]
+mod desk;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -4,24 +4,19 @@
 //! the form's fields: each name and value, sorted, without separators. A body that is no form is bound by its SHA-256 in
 //! the URL's `bodySHA256` (Twilio's documentation on webhook security, and `webhooks.js` of its npm package). Twilio signs
 //! no time.
-//!
-//! The URL that Twilio called is put together from `X-Forwarded-Host` or `Host`, which anybody can write. That is
-//! harmless: they only choose which URL is checked, and one that the token has not signed does not verify.
-
-use std::collections::BTreeSet;
 
 use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use hyper::header::CONTENT_TYPE;
-use hyper::http::uri::Authority;
-use hyper::{HeaderMap, StatusCode};
+use hyper::StatusCode;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, Outcome, of_type};
 use super::delivery::Delivery;
-use super::gateway::{Gateway, Signed, Sms, Unreadable};
+use super::fields::is_form;
+use super::gateway::{Gateway, Said, Signed, Sms, Unreadable};
+use super::urls::urls;
 
 /// The gateway.
 #[derive(Debug)]
@@ -30,6 +25,10 @@ pub(super) struct Twilio;
 impl Gateway for Twilio {
     fn name(&self) -> &'static str {
         "twilio"
+    }
+
+    fn takes_nameless_keys(&self) -> bool {
+        true
     }
 
     fn claims(&self, delivery: &Delivery) -> bool {
@@ -54,21 +53,21 @@ impl Gateway for Twilio {
 
     /// A callback on the status of a message that was sent, a message with pictures, and whatever is no form, tell of no
     /// text message that came in.
-    fn read(&self, delivery: &Delivery) -> Result<Option<Sms>, Unreadable> {
+    fn read(&self, delivery: &Delivery) -> Result<Said, Unreadable> {
         if !is_form(&delivery.headers) {
-            return Ok(None);
+            return Ok(Said::Nothing);
         }
         let fields = fields(&delivery.body);
         let field =
             |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
         let has_media = field("NumMedia").is_some_and(|count| count != "0");
-        let Some(id) = field("MessageSid") else { return Ok(None) };
+        let Some(id) = field("MessageSid") else { return Ok(Said::Nothing) };
         if has_media || field("MessageStatus").is_some() {
-            return Ok(None);
+            return Ok(Said::Nothing);
         }
         let sender = field("From").ok_or(Unreadable("it names no sender (From)"))?;
         let text = field("Body").ok_or(Unreadable("it has no text (Body)"))?;
-        Ok(Some(Sms {
+        Ok(Said::Sms(Sms {
             id: id.to_owned(),
             sender: sender.to_owned(),
             text: Zeroizing::new(text.to_owned()),
@@ -80,12 +79,6 @@ impl Gateway for Twilio {
     fn thank(&self, _: Outcome) -> Answer {
         of_type(StatusCode::OK, "text/xml", "<Response/>".to_owned())
     }
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 /// The form's fields, decoded. They are what is signed, so they are taken apart before the signature is known to hold.
@@ -112,20 +105,4 @@ fn has_digest_of_body(delivery: &Delivery) -> bool {
     let mut fields = form_urlencoded::parse(query.as_bytes());
     let digest = HEXLOWER.encode(&Sha256::digest(&delivery.body));
     fields.any(|(name, value)| name == "bodySHA256" && value == digest)
-}
-
-/// Every URL that Twilio may have signed for this delivery: by either scheme, with the port and without, as its own
-/// libraries try them.
-fn urls(delivery: &Delivery) -> BTreeSet<String> {
-    let hosts = ["x-forwarded-host", "host"].into_iter().filter_map(|name| delivery.header(name));
-    // A chain of proxies appends; the first is the one that Twilio called.
-    let hosts = hosts.filter_map(|hosts| hosts.split(',').next()?.trim().parse::<Authority>().ok());
-    let of_host = |host: Authority| {
-        [("https", 443), ("http", 80)].into_iter().flat_map(move |(scheme, usual)| {
-            let port = host.port_u16().unwrap_or(usual);
-            [host.host().to_owned(), format!("{}:{port}", host.host())]
-                .map(|host| format!("{scheme}://{host}"))
-        })
-    };
-    hosts.flat_map(of_host).map(|origin| origin + &delivery.target).collect()
 }
