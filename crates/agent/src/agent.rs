@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_otp_domain::{
-    Channels, Filter, FilterError, MemberId, Reason, ReasonError, RequestId, RequestKey, Role, SenderPattern,
-    Ttl, Wanted,
+    Channels, Filter, FilterError, MemberId, Reason, ReasonError, RequestId, RequestKey, Role, Services,
+    Sought, SoughtError, Ttl, Wanted,
 };
 use agent_otp_jetstream::message::Ask;
 use agent_otp_jetstream::{CallError, ConnectError, Feed, Login, Member, StoreError, VerifyError, clock};
@@ -52,22 +52,27 @@ pub enum AskingError {
     /// The reason is empty or too long.
     #[error(transparent)]
     Reason(#[from] ReasonError),
+    /// There is no such sender.
+    #[error(transparent)]
+    Sender(#[from] SoughtError),
     /// The filter makes no sense.
     #[error(transparent)]
     Filter(#[from] FilterError),
 }
 
 impl Asking {
-    /// Asks for a code that `sender` (a domain or an address) sends by e-mail, for five minutes.
+    /// Asks for a code that `sender` (a domain, an address, or the name of a known service) sends by e-mail, for five
+    /// minutes.
     ///
     /// # Errors
     ///
     /// [`AskingError`] if the reason or the sender cannot be used.
     pub fn code_by_email(reason: &str, sender: &str) -> Result<Self, AskingError> {
+        let Sought { sender, content } = Services::default().sought(sender, Channels::Email)?;
         let filter = Filter {
             channels: Channels::Email,
-            sender: sender.parse::<SenderPattern>()?,
-            content: None,
+            sender,
+            content,
             shape: None,
             wanted: Wanted::Code,
             purpose: None,

@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use agent_otp_domain::{
-    Channels, CodeShape, ContentPattern, MemberId, Purpose, Reason, SenderPattern, Ttl, Wanted,
-};
+use agent_otp_domain::{Channels, CodeShape, ContentPattern, MemberId, Purpose, Reason, Ttl, Wanted};
 use agent_otp_user::Unverified;
 use agent_otp_user::mail::authentication::{Authenticator, AuthenticatorError, AuthservId, Dns};
 use clap::{Args, Parser, Subcommand};
@@ -278,9 +276,10 @@ pub(crate) struct Request {
     /// Which agent asks.
     #[arg(long, value_name = "NAME")]
     pub(crate) agent: MemberId,
-    /// Whose message: a domain (github.com), an address, a number (+15551234567) or an SMS sender id.
+    /// Whose message: a known service (github), a domain (github.com), an address, a number (+15551234567), an SMS sender
+    /// id (id:GitHub), or several with commas between them.
     #[arg(long, value_name = "SENDER")]
-    pub(crate) from: SenderPattern,
+    pub(crate) from: String,
     /// How the message comes: email, sms or any.
     #[arg(long, default_value = "email")]
     pub(crate) channel: Channels,

@@ -74,7 +74,14 @@ pub(crate) fn parse(id: &str) -> anyhow::Result<RequestId> {
 }
 
 pub(crate) fn view(place: &Place, request: &VerifiedRequest) -> View {
-    View::new(request, &Notices::open(place.notices()), clock::now())
+    let view = View::new(request, &Notices::open(place.notices()), clock::now());
+    match place.services() {
+        Ok(services) => view.among(&services, request),
+        Err(error) => {
+            print::say(&format!("{error:#}"));
+            view
+        }
+    }
 }
 
 async fn approver(place: &Place) -> anyhow::Result<Approver> {

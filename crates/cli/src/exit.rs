@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use agent_otp_agent::{AgentError, WaitError};
-use agent_otp_domain::visible;
+use agent_otp_domain::{SoughtError, visible};
 use agent_otp_jetstream::message::RefusalCode;
 use agent_otp_jetstream::{CallError, ConnectError, VerifyError};
 use agent_otp_trust::RosterError;
@@ -18,6 +18,8 @@ pub(crate) const CANCELLED: u8 = 12;
 pub(crate) const REFUSED: u8 = 13;
 pub(crate) const UNAVAILABLE: u8 = 14;
 pub(crate) const NOT_BELIEVED: u8 = 15;
+/// As of whatever else cannot be typed.
+const USAGE: u8 = 2;
 const OTHER: u8 = 1;
 
 /// Prints the chain of causes and gives the exit code that belongs to it.
@@ -52,6 +54,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if matches!(cause.downcast_ref(), Some(PasteError::Clock(_))) {
         return Some(REFUSED);
+    }
+    if cause.is::<SoughtError>() {
+        return Some(USAGE);
     }
     if let Some(error) = cause.downcast_ref::<WaitError>() {
         return Some(of_wait(error));

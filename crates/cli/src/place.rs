@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use agent_otp_broker::UserKey;
-use agent_otp_domain::{MemberId, Role};
+use agent_otp_domain::{MemberId, Role, Services};
 use agent_otp_jetstream::Login;
 use agent_otp_keyring::{Home, Passphrase, private};
 use anyhow::{Context as _, bail};
@@ -204,6 +204,16 @@ impl Place {
     /// Where the sources keep their secrets.
     pub(crate) fn sources(&self) -> PathBuf {
         self.dir.join("sources")
+    }
+
+    /// The services that are known here, the user's own among them if there is a file of them.
+    pub(crate) fn services(&self) -> anyhow::Result<Services> {
+        let path = self.dir.join("services.toml");
+        match fs::read_to_string(&path) {
+            Ok(own) => Services::with_own(&own).with_context(|| format!("{} cannot be used", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Services::default()),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
     }
 
     pub(crate) fn notices(&self) -> PathBuf {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use agent_otp_agent::{Agent, Asking, Pending, Progress, WaitError};
-use agent_otp_domain::{Code, Filter, Role};
+use agent_otp_domain::{Code, Filter, Role, Sought};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 use serde_json::json;
@@ -71,10 +71,15 @@ async fn ask(place: &Place, asked: Request) -> (Option<String>, anyhow::Result<C
 }
 
 async fn begin(place: &Place, asked: Request) -> anyhow::Result<Pending> {
+    let Sought { sender, content } =
+        place.services()?.sought(&asked.from, asked.channel).context("--from names nobody")?;
+    if sender.to_string() != asked.from {
+        print::say(&format!("           {} is {sender}", asked.from));
+    }
     let filter = Filter {
         channels: asked.channel,
-        sender: asked.from,
-        content: asked.matching,
+        sender,
+        content: asked.matching.or(content),
         shape: asked.shape,
         wanted: asked.wanted,
         purpose: asked.purpose,

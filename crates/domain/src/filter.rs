@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
 use crate::text::as_text;
-use crate::{CodeShape, Sender, SenderPattern};
+use crate::{CodeShape, Sender, Senders};
 
 /// How a message reached the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -193,8 +193,8 @@ impl fmt::Debug for ContentPattern {
 pub struct Filter {
     /// The way that the message comes.
     pub channels: Channels,
-    /// Who sends it. A display name never counts.
-    pub sender: SenderPattern,
+    /// Who sends it: one, or any of several. A display name never counts.
+    pub sender: Senders,
     /// What its subject or text must contain.
     pub content: Option<ContentPattern>,
     /// The shape of the code.
@@ -232,6 +232,12 @@ pub enum FilterError {
         /// What is wrong with it, and what to write.
         reason: String,
     },
+    /// There are no senders, or too many.
+    #[error("{count} senders: a request names 1 to {}, so that a person can read them", Senders::MAX)]
+    Senders {
+        /// How many.
+        count: usize,
+    },
     /// The sender cannot send over that channel.
     #[error("`{sender}` sends no {channels}; {next}")]
     SenderChannel {
@@ -260,24 +266,25 @@ impl Filter {
     ///
     /// [`FilterError`] names the first parts that do not.
     pub fn check(&self) -> Result<(), FilterError> {
-        match (self.channels, &self.sender) {
-            (Channels::Email, SenderPattern::Number(_) | SenderPattern::SenderId(_)) => {
-                return Err(FilterError::SenderChannel {
-                    sender: self.sender.to_string(),
-                    channels: self.channels,
-                    next: "name the sender of an e-mail by domain or address, such as github.com",
-                });
+        let refused =
+            |sender: String, next| Err(FilterError::SenderChannel { sender, channels: self.channels, next });
+        match self.channels {
+            Channels::Email => {
+                if let Some(sender) = self.sender.iter().find(|sender| sender.channel() != Channel::Email) {
+                    return refused(
+                        sender.to_string(),
+                        "name the sender of an e-mail by domain or address, such as github.com",
+                    );
+                }
             }
-            (Channels::Sms, SenderPattern::Domain(_) | SenderPattern::Address(_)) => {
-                return Err(FilterError::SenderChannel {
-                    sender: self.sender.to_string(),
-                    channels: self.channels,
-                    next: "name the sender of an SMS by number or sender id, such as +15551234567 or GitHub",
-                });
+            // Beside it, domains say which site a code may be bound to.
+            Channels::Sms if !self.sender.send(Channel::Sms) => {
+                return refused(
+                    self.sender.to_string(),
+                    "name the sender of an SMS by number or sender id, such as +15551234567 or GitHub",
+                );
             }
-            (Channels::Email, SenderPattern::Domain(_) | SenderPattern::Address(_))
-            | (Channels::Sms, SenderPattern::Number(_) | SenderPattern::SenderId(_))
-            | (Channels::Any, _) => {}
+            Channels::Sms | Channels::Any => {}
         }
         match (self.wanted, self.shape) {
             (Wanted::Link, Some(_)) => Err(FilterError::ShapeOfLink),
@@ -352,6 +359,8 @@ mod tests {
         assert_eq!(filter("github.com").check(), Ok(()));
         assert!(filter("GitHub").check().is_err());
         assert!(Filter { channels: Channels::Sms, ..filter("github.com") }.check().is_err());
+        assert!(filter("github.com, GitHub").check().is_err());
+        assert_eq!(Filter { channels: Channels::Sms, ..filter("github.com, GitHub") }.check(), Ok(()));
         assert_eq!(Filter { channels: Channels::Any, ..filter("GitHub") }.check(), Ok(()));
     }
 
@@ -396,6 +405,7 @@ mod tests {
             Filter { shape: "digits:6".parse().ok(), purpose: Some(Purpose::Login), ..filter("github.com") };
         assert!(!asked.contradicts(&asked));
         assert!(!asked.contradicts(&filter("noreply@mail.github.com")));
+        assert!(!asked.contradicts(&filter("gitlab.com, github.com")));
         let contradictory = [
             filter("gitlab.com"),
             filter("noreply@gitlab.com"),
@@ -404,6 +414,7 @@ mod tests {
             Filter { shape: "letters:6".parse().ok(), ..filter("github.com") },
             Filter { wanted: Wanted::Link, ..filter("github.com") },
             Filter { purpose: Some(Purpose::Reset), ..filter("github.com") },
+            filter("gitlab.com, b@githubusercontent.com"),
         ];
         for narrowing in contradictory {
             assert!(asked.contradicts(&narrowing), "{narrowing:?}");

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::FilterError;
 use crate::text::as_text;
+use crate::{Channel, FilterError, lookalike};
 
 /// Who sent a message, as its source says.
 #[derive(Clone, PartialEq, Eq)]
@@ -111,6 +111,15 @@ impl SenderPattern {
         }
     }
 
+    /// How what it sends comes.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        match self {
+            Self::Domain(_) | Self::Address(_) => Channel::Email,
+            Self::Number(_) | Self::SenderId(_) => Channel::Sms,
+        }
+    }
+
     /// The registrable domain that the sender belongs to, if it is one of e-mail.
     #[must_use]
     pub fn domain(&self) -> Option<&str> {
@@ -151,13 +160,22 @@ impl FromStr for SenderPattern {
     }
 }
 
-fn refused(text: &str, reason: impl Into<String>) -> FilterError {
+pub(crate) fn refused(text: &str, reason: impl Into<String>) -> FilterError {
     FilterError::Sender { text: text.chars().take(80).collect(), reason: reason.into() }
 }
 
 /// The part of a domain that one party registers (the public suffix and one label), by the Public Suffix List.
 fn registrable(domain: &str) -> Option<&str> {
     psl::domain_str(domain)
+}
+
+/// What is said of a domain that is not written in ASCII: how to write it, or why not to.
+fn ascii_form(text: &str) -> String {
+    match idna::domain_to_ascii(text) {
+        Ok(ascii) => lookalike::of_domain(&ascii)
+            .unwrap_or_else(|| format!("write an international domain in its ASCII form: {ascii}")),
+        Err(_) => "this is no domain name; write one such as github.com".to_owned(),
+    }
 }
 
 /// Whether the text is a domain name of at least two labels in lower-case ASCII (RFC 1035 §2.3.1; IDNs as `xn--`).
@@ -188,13 +206,13 @@ impl FromStr for RegistrableDomain {
     fn from_str(text: &str) -> Result<Self, FilterError> {
         let domain = text.to_ascii_lowercase();
         if !domain.is_ascii() {
-            return Err(refused(
-                text,
-                "write an international domain in its ASCII form, which begins with xn--",
-            ));
+            return Err(refused(text, ascii_form(text)));
         }
         if !is_domain(&domain) {
             return Err(refused(text, "this is no domain name; write one such as github.com"));
+        }
+        if let Some(deceit) = lookalike::of_domain(&domain) {
+            return Err(refused(text, deceit));
         }
         match registrable(&domain) {
             Some(registered) if registered == domain => Ok(Self(domain)),
@@ -230,6 +248,9 @@ impl FromStr for Address {
         let plain = |c: char| !c.is_control() && !c.is_whitespace() && !"<>()[]\\,;:@\"".contains(c);
         if local.is_empty() || local.len() > 64 || !local.chars().all(plain) || !is_domain(domain) {
             return Err(bad());
+        }
+        if let Some(deceit) = lookalike::of_domain(domain) {
+            return Err(refused(text, deceit));
         }
         Ok(Self { local: local.to_owned(), domain: domain.to_owned() })
     }
@@ -390,6 +411,10 @@ mod tests {
             assert!(text.parse::<RegistrableDomain>().is_ok(), "{text}");
         }
         insta::assert_snapshot!("mail.github.com".parse::<RegistrableDomain>().unwrap_err(), @"`mail.github.com` names no sender: it belongs to github.com; ask for that");
+        insta::assert_snapshot!("münchen.de".parse::<RegistrableDomain>().unwrap_err(), @"`münchen.de` names no sender: write an international domain in its ASCII form: xn--mnchen-3ya.de");
+        insta::assert_snapshot!("gіthub.com".parse::<RegistrableDomain>().unwrap_err(), @"`gіthub.com` names no sender: it mixes letters of several scripts");
+        insta::assert_snapshot!("xn--80ak6aa92e.com".parse::<SenderPattern>().unwrap_err(), @"`xn--80ak6aa92e.com` names no sender: it is made to look like `apple`");
+        insta::assert_snapshot!("a@xn--gthub-jye.com".parse::<SenderPattern>().unwrap_err(), @"`a@xn--gthub-jye.com` names no sender: it mixes letters of several scripts");
         insta::assert_snapshot!("co.uk".parse::<RegistrableDomain>().unwrap_err(), @"`co.uk` names no sender: anyone can register below it; name the domain of one service");
     }
 

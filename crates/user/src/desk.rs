@@ -214,7 +214,7 @@ impl Desk {
         for key in over {
             self.answered.remove(&key);
             if let Some(request) = self.requests.get(&key) {
-                self.answered_by_sender.remove(&request.request.filter.sender.key(), &key);
+                self.answered_by_sender.remove(&request.request.filter.sender, &key);
             }
         }
         self.requests.retain(|_, request| now < request.request.expires_at.after(KEPT_FOR));
@@ -234,7 +234,7 @@ impl Desk {
         if self.awaiting.remove(key).is_some()
             && let Some(request) = self.requests.get(key)
         {
-            self.awaiting_by_sender.remove(&request.request.filter.sender.key(), key);
+            self.awaiting_by_sender.remove(&request.request.filter.sender, key);
         }
     }
 
@@ -247,7 +247,7 @@ impl Desk {
                 continue;
             }
             let Some(request) = self.requests.get(&key) else { continue };
-            self.awaiting_by_sender.insert(request.request.filter.sender.key(), key.clone());
+            self.awaiting_by_sender.insert(&request.request.filter.sender, &key);
             self.awaiting.insert(key.clone(), Vec::new());
             for rejected in self.rejected.clone() {
                 questions.extend(self.doubt(&rejected, &key, now));
@@ -395,7 +395,7 @@ impl Desk {
         self.released.messages.extend(kept.message.id.map(|id| (id, now)));
         self.spent.insert(decision);
         self.await_no_more(key);
-        self.answered_by_sender.insert(request.request.filter.sender.key(), key.clone());
+        self.answered_by_sender.insert(&request.request.filter.sender, key);
         self.answered.insert(key.clone(), digest(&code));
         // To whoever else waits for the same code, it is a copy from now on.
         let is_of_it = |fit: &Fit| matches!(fit, Fit::Code(other) if other.expose() == code.expose());

@@ -90,6 +90,22 @@ impl Findings {
         self.0.iter().map(|found| found.code(shape, domain)).reduce(agree).unwrap_or(Extraction::None)
     }
 
+    /// Takes the one code of a message that may be bound to any of these domains, or to any at all if there are none.
+    pub fn code_for<'a>(
+        &self,
+        shape: Option<&CodeShape>,
+        domains: impl IntoIterator<Item = &'a str>,
+    ) -> Extraction {
+        let mut is_bound_elsewhere = false;
+        for domain in domains {
+            match self.code(shape, Some(domain)) {
+                Extraction::Conflicting => is_bound_elsewhere = true,
+                found @ (Extraction::Code(..) | Extraction::Ambiguous | Extraction::None) => return found,
+            }
+        }
+        if is_bound_elsewhere { Extraction::Conflicting } else { self.code(shape, None) }
+    }
+
     /// What the code is for; `None` if the message does not say so, or holds no code. See [`purpose()`](fn@purpose).
     #[must_use]
     pub fn purpose(&self) -> Option<Purpose> {
@@ -158,6 +174,22 @@ pub(crate) fn masked(code: &str) -> String {
     let shown = if code.len() < 6 { 1 } else { 2 };
     let (first, last) = (code.get(..1), code.len().checked_sub(shown).and_then(|at| code.get(at..)));
     format!("{}•••{}", first.unwrap_or_default(), last.unwrap_or_default())
+}
+
+/// Takes the one code out of a message; see [`Findings::code_for`].
+pub fn code_for<'a>(
+    text: &Text,
+    shape: Option<&CodeShape>,
+    domains: impl IntoIterator<Item = &'a str>,
+) -> Extraction {
+    Findings::of(text).code_for(shape, domains)
+}
+
+/// Takes the one link out of a message that leads to any of these domains and signs in. Without a domain there is none:
+/// a link is only safe where it was asked for.
+pub fn link_for<'a>(text: &Text, domains: impl IntoIterator<Item = &'a str>) -> Extraction {
+    let found = domains.into_iter().map(|domain| link(text, domain));
+    found.reduce(agree).unwrap_or(Extraction::None)
 }
 
 /// Compiles the tables now, so that the first message need not wait for it.
@@ -281,6 +313,33 @@ mod tests {
             (None, "482913 High"),
         ] {
             assert_eq!(shown(code(&message, None, domain)), found, "{domain:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_domains_a_message_may_be_bound_to_any_and_lead_to_one() {
+        let message = Text::plain("Your Acme code is 482913.\n\n@acme.example #482913");
+        for (domains, found) in [
+            (&["other.example", "acme.example"][..], "482913 High"),
+            (&["acme.example", "other.example"], "482913 High"),
+            (&["other.example", "another.example"], "Conflicting"),
+            (&[], "482913 High"),
+        ] {
+            assert_eq!(shown(code_for(&message, None, domains.iter().copied())), found, "{domains:?}");
+        }
+        let one = "https://acme.example/login?token=aa11bb22cc33";
+        let other = "https://acme.test/login?token=dd44ee55ff66";
+        let both = ["acme.example", "acme.test"];
+        for (text, domains, found) in [
+            (one.to_owned(), &both[..], "Code"),
+            (other.to_owned(), &both, "Code"),
+            (format!("{one} or {other}"), &both, "Conflicting"),
+            (format!("{one} or {other}"), &["acme.test"], "Code"),
+            (one.to_owned(), &["other.example"], "None"),
+            (one.to_owned(), &[], "None"),
+        ] {
+            let link = format!("{:?}", link_for(&Text::plain(&text), domains.iter().copied()));
+            assert_eq!(link.split('(').next(), Some(found), "{text} {domains:?}");
         }
     }
 

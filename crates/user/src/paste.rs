@@ -241,27 +241,25 @@ fn read(pasted: &str, asked: &Filter, narrowing: Option<&Filter>) -> Result<Code
     if pasted.is_empty() {
         return Err(Unfit::Nothing);
     }
-    let domain = asked.sender.domain();
+    let domains = || asked.sender.domains();
     let shapes: Vec<CodeShape> =
         narrowing.into_iter().chain([asked]).filter_map(|filter| filter.shape).collect();
     let fits = |code: &Code| shapes.iter().all(|shape| shape.fits(code.expose()));
     let alone = match asked.wanted {
         Wanted::Code => extract::alone(pasted).filter(fits),
-        Wanted::Link => domain.and_then(|domain| extract::link_alone(pasted, domain)),
+        Wanted::Link => domains().find_map(|domain| extract::link_alone(pasted, domain)),
     };
     if let Some(code) = alone {
         return Ok(code);
     }
     let message = Text::plain(pasted);
-    let (found, unfit) = match (asked.wanted, domain) {
-        (Wanted::Code, domain) => {
-            (extract::code(&message, shapes.first(), domain), Unfit::NoCode { shape: asked.shape })
+    let (found, unfit) = match asked.wanted {
+        Wanted::Code => {
+            (extract::code_for(&message, shapes.first(), domains()), Unfit::NoCode { shape: asked.shape })
         }
-        (Wanted::Link, Some(domain)) => {
-            (extract::link(&message, domain), Unfit::NoLink { sender: domain.to_owned() })
+        Wanted::Link => {
+            (extract::link_for(&message, domains()), Unfit::NoLink { sender: asked.sender.to_string() })
         }
-        // A link is only safe on the domain that was asked for.
-        (Wanted::Link, None) => (Extraction::None, Unfit::NoLink { sender: asked.sender.to_string() }),
     };
     match found {
         Extraction::Code(code, _) if fits(&code) => Ok(code),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use agent_otp_domain::{RequestId, Timestamp, Wanted, visible};
+use agent_otp_domain::{RequestId, Services, Timestamp, Wanted, visible};
 use agent_otp_trust::VerifiedRequest;
 use serde::Serialize;
 
@@ -21,8 +21,12 @@ pub struct View {
     pub key: String,
     /// Why, in the agent's own words, with invisible characters made visible.
     pub reason: String,
-    /// Whose message: a domain, an address, a number or a sender id.
+    /// Whose message: domains, addresses, numbers or sender ids, with commas between several.
     pub sender: String,
+    /// The known service that all of these belong to.
+    pub service: Option<String>,
+    /// What speaks against a domain: that it could be taken for a known service's, or that anybody writes from there.
+    pub warning: Option<String>,
     /// `email`, `sms` or `any`.
     pub channel: String,
     /// What will be released: `code` or `link`.
@@ -54,13 +58,15 @@ impl View {
             (true, false) => "approved",
             (false, false) => "requested",
         };
-        Self {
+        let view = Self {
             id: request.key.request,
             state,
             agent: request.key.agent.to_string(),
             key: asked.heading.signer.to_string(),
             reason: asked.reason.to_string(),
             sender: visible(&filter.sender.to_string()),
+            service: None,
+            warning: None,
             channel: filter.channels.to_string(),
             releases: filter.wanted.to_string(),
             shape: filter.shape.map(|shape| shape.to_string()),
@@ -70,7 +76,18 @@ impl View {
             expires_at: asked.expires_at.to_string(),
             seconds_left: asked.expires_at.since(now).as_secs(),
             notice: notices.about(request.key.request).map(|notice| notice.text.clone()),
-        }
+        };
+        view.among(&Services::default(), request)
+    }
+
+    /// The same view of the request, with the sender's service, or what it could be taken for, among these.
+    #[must_use]
+    pub fn among(mut self, services: &Services, request: &VerifiedRequest) -> Self {
+        let sender = &request.request.filter.sender;
+        let told = services.warnings(sender);
+        self.service = services.of(sender).map(|service| service.name.clone());
+        self.warning = (!told.is_empty()).then(|| told.join("; "));
+        self
     }
 
     /// What will leave the user's hands, in a sentence.
@@ -86,7 +103,10 @@ impl View {
         let shape = self.shape.as_ref().map(|shape| format!(" ({shape})")).unwrap_or_default();
         let matching =
             self.matching.as_ref().map(|pattern| format!(" that contains /{pattern}/")).unwrap_or_default();
-        format!("{what}{shape} of one {channel} from {}{matching}, nothing else", self.sender)
+        format!(
+            "{what}{shape} of one {channel} from {}{matching}, nothing else",
+            self.sender.replace(", ", " or ")
+        )
     }
 }
 
@@ -96,7 +116,11 @@ impl fmt::Display for View {
         writeln!(f, "Agent     {}  (key {})", self.agent, self.key)?;
         // The agent's words end where the last quotation mark stands, and not where the agent puts one.
         writeln!(f, "It says   “{}”", self.reason.replace(['“', '”'], "\""))?;
-        writeln!(f, "Sender    {}", self.sender)?;
+        let service = self.service.as_ref().map(|service| format!("  ({service})")).unwrap_or_default();
+        writeln!(f, "Sender    {}{service}", self.sender)?;
+        if let Some(warning) = &self.warning {
+            writeln!(f, "Careful   {warning}")?;
+        }
         writeln!(f, "Released  {}", self.release())?;
         writeln!(f, "Purpose   {}", self.purpose.as_deref().unwrap_or("not stated: to sign in or up"))?;
         let (minutes, seconds) = (self.seconds_left / 60, self.seconds_left % 60);

@@ -2,6 +2,7 @@
 
 mod debian;
 mod fuzz;
+mod services;
 mod tool;
 
 use std::env;
@@ -11,6 +12,8 @@ use std::process::{Command, ExitCode};
 use agent_otp_broker::{ENVIRONMENT, find_or_install};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+
+use crate::services::Copies;
 
 /// What a developer of Agent OTP types.
 #[derive(Parser)]
@@ -43,6 +46,11 @@ enum Verb {
         #[arg(long, value_name = "N", default_value_t = 60)]
         seconds: u64,
     },
+    /// Makes the table of known services from the lists in `crates/domain/data/sources`, or from newer copies of them.
+    Services {
+        #[command(flatten)]
+        copies: Copies,
+    },
 }
 
 fn main() -> ExitCode {
@@ -52,6 +60,7 @@ fn main() -> ExitCode {
             fuzz::run(target.as_deref(), seconds, &mut |line| eprintln!("xtask: {line}"))
                 .map(|()| ExitCode::SUCCESS)
         }
+        Verb::Services { copies } => services(&copies),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");
@@ -71,6 +80,15 @@ fn test(passed_on: &[String]) -> Result<ExitCode> {
         .status()
         .context("cannot run cargo")?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn services(copies: &Copies) -> Result<ExitCode> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../domain/data");
+    let count = services::run(&data, copies)?;
+    eprintln!(
+        "xtask: {count} services; read what has changed before you commit it: git diff crates/domain/data"
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The target directory that this program was built into: `<target>/<profile>/agent-otp-xtask`.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use agent_otp_domain::{
     Address, Channel, Channels, CodeShape, ContentPattern, Digest, EventId, EventType, Filter, KeyId,
     MemberId, Number, OwnerId, Purpose, Reason, RegistrableDomain, RequestId, Role, Sender, SenderId,
-    SenderPattern, Timestamp, Ttl, Wanted, codec, visible,
+    SenderPattern, Senders, Services, Timestamp, Ttl, Wanted, codec, visible,
 };
 
 /// What is read reads back from what it shows, and nothing that is shown acts on the screen.
@@ -31,6 +31,8 @@ pub fn names(bytes: &[u8]) {
     reads_back::<Role>(&text);
     reads_back::<SenderId>(&text);
     reads_back::<SenderPattern>(&text);
+    reads_back::<Senders>(&text);
+    sought(&text);
     reads_back::<Timestamp>(&text);
     reads_back::<Wanted>(&text);
 
@@ -52,6 +54,15 @@ fn reads_back<T: FromStr + Display + PartialEq + Debug>(text: &str) {
     assert!(T::from_str(&read.to_string()).is_ok_and(|again| again == read), "{read:?} is shown as {read}");
 }
 
+/// Whom a request means is somebody that a filter can name.
+fn sought(text: &str) {
+    for channels in [Channels::Email, Channels::Sms, Channels::Any] {
+        let Ok(sought) = Services::default().sought(text, channels) else { continue };
+        reads_back::<Senders>(&sought.sender.to_string());
+        assert!(sought.sender.domains().all(str::is_ascii));
+    }
+}
+
 /// A filter that an agent has signed.
 fn filter(bytes: &[u8]) {
     let Ok(filter) = codec::decode::<Filter>(bytes) else { return };
@@ -59,7 +70,8 @@ fn filter(bytes: &[u8]) {
         return;
     }
     assert!(!filter.contradicts(&filter), "a filter that can be used is satisfied by some message");
-    let sender = match &filter.sender {
+    let pattern = filter.sender.iter().find(|pattern| filter.channels.admit(pattern.channel()));
+    let sender = match pattern.expect("a filter that can be used names somebody who sends over its channel") {
         SenderPattern::Address(address) => Sender::Address(address.clone()),
         SenderPattern::Domain(domain) => {
             Sender::Address(format!("a@{domain}").parse().expect("a domain has addresses"))

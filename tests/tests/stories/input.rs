@@ -23,7 +23,7 @@ async fn what_is_typed_wrong_is_said_with_what_would_be_right() {
         (&["audit", "show", "7"], 1, "a version 7 UUID"),
         (&["request", "--agent", "nobody"], 1, "known: shopper"),
         (&["request", "--agent", "No Body"], 2, "a-z, 0-9 and hyphens"),
-        (&["request", "--from", "com"], 1, "such as github.com"),
+        (&["request", "--from", "com"], 2, "name its domain, such as acme.example"),
         (&["request", "--from", "*"], 2, "--from"),
         (&["request", "--from", ""], 2, "--from"),
         (&["request", "--matching", "("], 2, "--matching"),

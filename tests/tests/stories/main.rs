@@ -30,6 +30,7 @@ mod relays;
 mod secrecy;
 mod sender;
 mod serve;
+mod services;
 mod slow;
 mod sms;
 mod supply;

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 const SHAPE: [&str; 2] = ["--shape", "alnum:10"];
 /// How the body of a mail is written.
 const WAYS: [&str; 5] = ["plain", "quoted-printable", "latin-1", "base64", "html"];
-const BY_SMS: [&str; 6] = ["--shape", "alnum:10", "--channel", "sms", "--from", "GitHub"];
+const BY_SMS: [&str; 6] = ["--shape", "alnum:10", "--channel", "sms", "--from", "id:GitHub"];
 
 /// A message like no other: neither its code nor its words occur by chance.
 struct Message {

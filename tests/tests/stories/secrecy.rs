@@ -69,7 +69,7 @@ async fn no_party_tells_a_word_or_a_key_whichever_way_a_message_comes() {
     let audit = place.serve(RIGHT, &["audit"]).await;
     let secrets = ["QX7ZK94W", "Philippa", "brachiosaurus"].map(Needle::text);
     let html = format!("<p>{}</p>", TEXT.replace("\r\n", "<br>"));
-    let by_sms = ["--shape", "alnum:8", "--channel", "sms", "--from", "GitHub"];
+    let by_sms = ["--shape", "alnum:8", "--channel", "sms", "--from", "id:GitHub"];
 
     for way in ["html", "sms", "paste"] {
         let options = if way == "sms" { &by_sms[..] } else { &by_sms[..2] };

@@ -8,7 +8,7 @@ use serde_json::json;
 
 const NUMBER: &str = "+15551234567";
 const TEXT: &str = "482913 is your GitHub authentication code.\n\n@github.com #482913";
-const BY_SMS: [&str; 4] = ["--channel", "sms", "--from", "GitHub"];
+const BY_SMS: [&str; 4] = ["--channel", "sms", "--from", "id:GitHub"];
 const LIFE: [&str; 4] = ["requested", "approved", "captured", "consumed"];
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_request_is_answered_over_the_channels_that_it_names_alone() {
     let mut by_mail = place.request(&["--channel", "email"]).await;
     let mut by_sms = place.request(&BY_SMS).await;
     let mut any_mail = place.request(&["--channel", "any", "--from", "acme.example"]).await;
-    let mut any_sms = place.request(&["--channel", "any", "--from", "ACME"]).await;
+    let mut any_sms = place.request(&["--channel", "any", "--from", "id:ACME"]).await;
     for asked in [&by_mail, &by_sms, &any_mail, &any_sms] {
         place.approve(&asked.id).await;
     }

@@ -40,11 +40,10 @@ impl Fit {
             return Self::No;
         }
         let shape = filters.iter().rev().find_map(|filter| filter.shape.as_ref());
-        let found = match (asked.wanted, asked.sender.domain()) {
-            (Wanted::Code, domain) => kept.findings().code(shape, domain),
-            (Wanted::Link, Some(domain)) => extract::link(&message.text, domain),
-            // A link is only safe on the domain that was asked for.
-            (Wanted::Link, None) => Extraction::None,
+        let domains = asked.sender.domains();
+        let found = match asked.wanted {
+            Wanted::Code => kept.findings().code_for(shape, domains),
+            Wanted::Link => extract::link_for(&message.text, domains),
         };
         if let Extraction::None = found {
             return Self::No;

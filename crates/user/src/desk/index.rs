@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agent_otp_domain::{RequestKey, Sender, SenderKey};
+use agent_otp_domain::{RequestKey, Sender, SenderKey, SenderPattern, Senders};
 
 /// Requests by the sender that each names.
 #[derive(Debug, Default)]
@@ -11,21 +11,25 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn insert(&mut self, sender: SenderKey, key: RequestKey) {
-        self.by_sender.entry(sender).or_default().insert(key);
+    pub(super) fn insert(&mut self, senders: &Senders, key: &RequestKey) {
+        for sender in senders.iter().map(SenderPattern::key) {
+            self.by_sender.entry(sender).or_default().insert(key.clone());
+        }
     }
 
-    pub(super) fn remove(&mut self, sender: &SenderKey, key: &RequestKey) {
-        if let Some(keys) = self.by_sender.get_mut(sender) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.by_sender.remove(sender);
+    pub(super) fn remove(&mut self, senders: &Senders, key: &RequestKey) {
+        for sender in senders.iter().map(SenderPattern::key) {
+            if let Some(keys) = self.by_sender.get_mut(&sender) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.by_sender.remove(&sender);
+                }
             }
         }
     }
 
     /// The requests whose filter may admit this sender.
-    pub(super) fn of(&self, sender: &Sender) -> Vec<RequestKey> {
+    pub(super) fn of(&self, sender: &Sender) -> BTreeSet<RequestKey> {
         sender.keys().filter_map(|sender| self.by_sender.get(&sender)).flatten().cloned().collect()
     }
 }

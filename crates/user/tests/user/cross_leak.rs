@@ -87,8 +87,14 @@ fn request(number: u32, sender: SenderPattern, purpose: Option<Purpose>) -> Veri
         signer: KeyId::of(&[1; 32]),
         ..request.request.heading.clone()
     };
-    let filter =
-        Filter { channels: Channels::Any, sender, content: None, shape: None, wanted: Wanted::Code, purpose };
+    let filter = Filter {
+        channels: Channels::Any,
+        sender: sender.into(),
+        content: None,
+        shape: None,
+        wanted: Wanted::Code,
+        purpose,
+    };
     let asked = agent_otp_trust::Request { heading: heading.clone(), filter, ..request.request.clone() };
     let digest = agent_otp_domain::Digest::of(&[&random]);
     let request = VerifiedRequest { key: heading.key(), digest, request: asked, ..request };

@@ -1,6 +1,6 @@
 //! What the user sees before deciding.
 
-use agent_otp_domain::{Channels, Filter, Purpose, Wanted};
+use agent_otp_domain::{Channels, Filter, Purpose, Services, Wanted};
 use agent_otp_user::desk::{Doubt, Question};
 use agent_otp_user::{Notice, Notices, View};
 
@@ -37,11 +37,42 @@ fn a_view_says_what_leaves_in_a_sentence() {
         (sms, "the one-time code of one SMS from Acme, nothing else"),
         (any, "the one-time code of one e-mail or SMS from +15551234567, nothing else"),
         (link, "the sign-in link of one e-mail from acme.example, nothing else"),
+        (
+            filter("acme.example, codes@acme.test"),
+            "the one-time code of one e-mail from acme.example or codes@acme.test, nothing else",
+        ),
     ] {
         let mut request = requested(1);
         request.request.filter = filter;
         assert_eq!(View::new(&request, &none(), at(0)).release(), sentence);
     }
+}
+
+#[test]
+fn a_view_names_the_service_that_all_senders_are_of_and_warns_of_those_that_could_be_taken_for_it() {
+    let table = [
+        ("github.com", Some("GitHub"), None),
+        ("chatgpt.com, openai.com", Some("OpenAI"), None),
+        ("github.com, acme.example", None, None),
+        ("noreply@github.com", Some("GitHub"), None),
+        ("github.example", None, Some("github.example is not github.com of GitHub")),
+        ("a@rnicrosoft.com", None, Some("rnicrosoft.com is not microsoft.com of Microsoft")),
+        ("gmail.com", None, Some("anybody can have an address at gmail.com")),
+    ];
+    for (sender, service, warning) in table {
+        let mut request = requested(1);
+        request.request.filter = filter(sender);
+        let view = View::new(&request, &none(), at(0));
+        assert_eq!((view.service.as_deref(), view.warning.as_deref()), (service, warning), "{sender}");
+        let shown = view.to_string();
+        assert_eq!(shown.contains("\nCareful   "), warning.is_some(), "{shown}");
+    }
+    let own = "[[service]]\nname = \"Acme\"\ndomains = [\"github.example\"]\n";
+    let mut request = requested(1);
+    request.request.filter = filter("github.example");
+    let view = View::new(&request, &none(), at(0)).among(&Services::with_own(own).unwrap(), &request);
+    assert_eq!((view.service.as_deref(), &view.warning), (Some("Acme"), &None));
+    assert!(view.to_string().contains("Sender    github.example  (Acme)"), "{view}");
 }
 
 #[test]
