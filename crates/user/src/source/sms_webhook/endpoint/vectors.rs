@@ -8,10 +8,11 @@ use agent_otp_domain::Channel;
 use agent_otp_trust::SenderCheck;
 use data_encoding::HEXUPPER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use hyper::header::HeaderName;
+use hyper::header::{HeaderName, HeaderValue};
 use sha2::Sha512;
 
 use super::super::certificates::{Certificate, NotFetched};
+use super::super::fields;
 use super::desk::{Desk, SIGNED_AT, Vector, copy};
 use super::*;
 
@@ -200,6 +201,45 @@ fn a_weaker_signature_than_is_taken_is_refused_with_what_to_choose() {
     let weaker = format!("{}0123456789abcdef0123456789ABCDEF{}", &body[..at], &body[at + 64..]);
     delivery.body = Zeroizing::new(weaker.into_bytes());
     insta::assert_snapshot!(Desk::new().judge(&delivery, &key, SIGNED_AT).unwrap_err(), @"no key of the user made this signature; choose SHA-256 HMAC as the signature method in the settings of the Vonage account");
+}
+
+#[test]
+fn a_subscription_is_answered_and_left_to_the_user() {
+    let Vector { key, delivery, .. } = Vector::of("aws-sns-subscription");
+    let mut desk = Desk::new();
+    assert_eq!(desk.judge(&delivery, &key, SIGNED_AT).unwrap(), Outcome::Subscription);
+    assert!(desk.message().is_none());
+    for at in 0..delivery.body.len() {
+        let mut bent = copy(&delivery);
+        bent.body[at] ^= 1;
+        desk.refuse(&bent, &key, &format!("octet {at} of the body"));
+    }
+    desk.refuse(&delivery, "aws-sns = arn:aws:sns:eu-west-1:123456789012:other", "another topic");
+}
+
+#[test]
+fn what_a_body_is_called_changes_nothing_that_a_signature_covers() {
+    for content_type in ["application/json", "application/x-www-form-urlencoded", "text/plain", "\u{ff}", ""]
+    {
+        for provider in COVERED.into_iter().chain(NOT_COVERED) {
+            let Vector { key, mut delivery, .. } = Vector::of(provider);
+            let is_form = fields::is_form(&delivery.headers);
+            let value = HeaderValue::from_bytes(content_type.as_bytes()).unwrap();
+            delivery.headers.insert("content-type", value);
+            let is_read_alike = fields::is_form(&delivery.headers) == is_form;
+            let reads_raw = matches!(
+                provider,
+                "android-sms-gateway"
+                    | "telnyx"
+                    | "vonage-messages"
+                    | "aws-sns"
+                    | "httpsms"
+                    | "incoming-sms-url-forwarder"
+            );
+            let judged = Desk::new().judge(&delivery, &key, SIGNED_AT);
+            assert_eq!(judged.is_ok(), is_read_alike || reads_raw, "{provider} {content_type}: {judged:?}");
+        }
+    }
 }
 
 #[test]
