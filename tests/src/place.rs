@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use agent_otp_jetstream::{Server, Trust};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -32,6 +33,10 @@ pub struct Place {
 pub struct Run {
     /// Where the broker listens.
     pub nats_url: String,
+    /// How a client reaches it.
+    pub server: Server,
+    /// Where others reach it; empty if they do not.
+    pub nats_public_url: String,
     /// Whose relay it is.
     pub owner: String,
     /// Where mail is taken; empty as long as nobody does.
@@ -215,6 +220,8 @@ impl Place {
         let creds = run.get("creds")?.as_object()?.iter();
         Some(Run {
             nats_url: text("nats_url")?,
+            server: server(&run)?,
+            nats_public_url: text("nats_public_url").unwrap_or_default(),
             owner: text("owner")?,
             smtp: text("smtp").or_else(|| self.smtp_alone()).unwrap_or_default(),
             creds: creds
@@ -231,6 +238,16 @@ impl Place {
         let ports: Value = serde_json::from_slice(&fs::read(self.dir().join("ports.json")).ok()?).ok()?;
         Some(format!("127.0.0.1:{}", ports.get("smtp")?))
     }
+}
+
+/// How a client reaches the broker of which `run.json` says this.
+fn server(run: &Value) -> Option<Server> {
+    let url = run.get("nats_url")?.as_str()?.to_owned();
+    let trust = match run.get("nats_tls") {
+        Some(tls) => Trust::Pinned(tls.get("pin")?.as_str()?.parse().ok()?),
+        None => Trust::Plain,
+    };
+    Some(Server { url, trust, certificate: None })
 }
 
 /// `request` with these options, and what else it needs.

@@ -4,10 +4,10 @@ use std::fs;
 
 use agent_otp_agent::Agent;
 use agent_otp_domain::{Digest, Event, EventType, Recorded, RequestKey, Role, SealedCode};
-use agent_otp_jetstream::{Bus, Connection, Feed, Login, Replay, StoredEvent, Vault, Who};
+use agent_otp_jetstream::{Bus, Connection, Credentials, Feed, Login, Replay, StoredEvent, Vault, Who};
 use agent_otp_keyring::Home;
 use agent_otp_user::Approver;
-use async_nats::{Client, ConnectOptions};
+use async_nats::Client;
 use rustix::process::Signal;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -21,7 +21,7 @@ impl Place {
     pub fn login(&self, user: &str) -> Login {
         let run = self.run();
         let seed = fs::read_to_string(run.creds.get(user).expect("run.json names the user")).unwrap();
-        Login { url: run.nats_url, nkey_seed: seed.trim().to_owned().into() }
+        Login { server: run.server, credentials: Credentials::read(&seed) }
     }
 
     /// Who a NATS user is.
@@ -100,7 +100,9 @@ impl Place {
     pub async fn wire(&self, user: &str) -> Wire {
         let login = self.login(user);
         let (tell, refusals) = unbounded_channel();
-        let client = ConnectOptions::with_nkey(login.nkey_seed.as_str().to_owned())
+        let client = login
+            .options()
+            .unwrap()
             .custom_inbox_prefix(self.who(user).inbox())
             .event_callback(move |event| {
                 if let async_nats::Event::ServerError(error) = event {
@@ -108,7 +110,7 @@ impl Place {
                 }
                 std::future::ready(())
             })
-            .connect(&login.url)
+            .connect(&login.server.url)
             .await
             .unwrap();
         Wire { client, refusals }

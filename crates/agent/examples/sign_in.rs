@@ -19,8 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [_, url, seed_file, home, name, sender] = arguments.as_slice() else {
         return Err("sign_in URL SEED_FILE HOME NAME SENDER".into());
     };
-    let nkey_seed = fs::read_to_string(seed_file)?.trim().to_owned().into();
-    let login = Login { url: url.clone(), nkey_seed };
+    let login = Login::plain(url, fs::read_to_string(seed_file)?.trim().to_owned());
     let agent = Agent::connect(&login, Home::at(home), name.parse()?).await?;
     let pending = agent.request(Asking::code_by_email("Sign in", sender)?).await?;
     eprintln!("requested  {}", pending.key().request);

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -49,10 +49,12 @@ pub enum StartError {
     Orphan(OrphanError),
     /// Somebody else listens on the port.
     #[error(
-        "port {port} of 127.0.0.1 is taken by another program: stop that one (`ss -ltnp` shows it), choose another \
+        "port {port} of {address} is taken by another program: stop that one (`ss -ltnp` shows it), choose another \
          port, or none for a free one"
     )]
     PortTaken {
+        /// The address.
+        address: IpAddr,
         /// The port that was asked for.
         port: u16,
     },
@@ -163,7 +165,7 @@ impl Broker {
             tracing::warn!(pid, "stopped an orphaned nats-server");
         }
         if let Some(port) = config.port {
-            free(port)?;
+            free(config.listen.address(), port)?;
         }
         let output = prepare(&claim.files, &config)
             .map_err(|source| StartError::Files { dir: config.dir.clone(), source })?;
@@ -180,10 +182,11 @@ impl Broker {
         }
     }
 
-    /// `nats://127.0.0.1:<port>`.
+    /// Where a program of this machine reaches it: `nats://127.0.0.1:<port>`, or `tls://…`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        let listen = &self.config.listen;
+        format!("{}://{}", listen.scheme(), listen.local(self.port))
     }
 
     /// The port on which it listens; a successor gets the same one by [`Config::port`].
@@ -254,7 +257,7 @@ impl Broker {
                 let status = status.map_err(StartError::Wait)?;
                 return Err(StartError::Ended { status, log: log.tail() });
             }
-            port = timeout(START, ready::port(&ports)) => {
+            port = timeout(START, ready::port(&ports, |port| self.config.listen.local(port))) => {
                 port.map_err(|_elapsed| StartError::NotReady { log: log.tail() })?
             }
         };
@@ -311,9 +314,11 @@ impl Broker {
     }
 }
 
-fn free(port: u16) -> Result<(), StartError> {
-    match TcpListener::bind(("127.0.0.1", port)) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(StartError::PortTaken { port }),
+fn free(address: IpAddr, port: u16) -> Result<(), StartError> {
+    match TcpListener::bind((address, port)) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            Err(StartError::PortTaken { address, port })
+        }
         // Any other difficulty is the server's to name, in its log.
         Ok(_) | Err(_) => Ok(()),
     }

@@ -1,9 +1,11 @@
-//! The configuration of a nats-server that listens on this machine only and admits the listed users.
+//! The configuration of a nats-server that admits the listed users, on this machine or with TLS from elsewhere.
 
 use std::fmt::{self, Display, Write};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::certificate::Certificate;
 use crate::directory::Files;
 
 /// What a broker is to be.
@@ -11,10 +13,67 @@ use crate::directory::Files;
 pub struct Config {
     /// Where its configuration, log and store are; made if it is not there.
     pub dir: PathBuf,
-    /// The port on 127.0.0.1; `None` for a free one.
+    /// Where it listens.
+    pub listen: Listen,
+    /// The port; `None` for a free one.
     pub port: Option<u16>,
     /// Who may connect; at least one, since nats-server without users admits everybody.
     pub users: Vec<User>,
+}
+
+/// Where a broker listens.
+#[derive(Debug, Clone, Default)]
+pub enum Listen {
+    /// On 127.0.0.1, without TLS: only this machine's programs reach it.
+    #[default]
+    Loopback,
+    /// At an address, with TLS 1.3 for everybody, those of this machine too.
+    Tls {
+        /// The address of this machine; an unspecified one is all of them.
+        address: IpAddr,
+        /// What it shows.
+        certificate: Certificate,
+    },
+}
+
+impl Listen {
+    /// Where it binds.
+    pub(crate) fn address(&self) -> IpAddr {
+        match self {
+            Self::Loopback => Ipv4Addr::LOCALHOST.into(),
+            Self::Tls { address, .. } => *address,
+        }
+    }
+
+    /// Where a program of this machine reaches it on that port.
+    pub(crate) fn local(&self, port: u16) -> SocketAddr {
+        let address = match self.address() {
+            IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => address.into(),
+        };
+        SocketAddr::new(address, port)
+    }
+
+    /// How a URL of it begins.
+    pub(crate) fn scheme(&self) -> &'static str {
+        match self {
+            Self::Loopback => "nats",
+            Self::Tls { .. } => "tls",
+        }
+    }
+
+    /// What of it stands in the configuration besides address and port.
+    fn render(&self) -> String {
+        match self {
+            Self::Loopback => String::new(),
+            Self::Tls { certificate, .. } => {
+                let (shown, key) = (path(&certificate.file()), path(&certificate.key_file()));
+                format!("tls {{\n  cert_file: {shown}\n  key_file: {key}\n  min_version: \"1.3\"\n}}\n")
+            }
+        }
+    }
 }
 
 /// One who may connect, known by a key.
@@ -53,15 +112,15 @@ impl Config {
     pub(crate) fn render(&self, files: &Files) -> String {
         let port = self.port.map_or(-1, i32::from);
         let users: String = self.users.iter().map(ToString::to_string).collect();
-        let path = |path: PathBuf| quoted(path.as_os_str().as_encoded_bytes());
-        let (ports, pid, log) = (path(files.ports()), path(files.pid()), path(files.log()));
-        let store = path(files.store());
+        let (host, tls) = (self.listen.address(), self.listen.render());
+        let (ports, pid, log) = (path(&files.ports()), path(&files.pid()), path(&files.log()));
+        let store = path(&files.store());
         format!(
             r#"# Written by agent-otp at each start; what you change here is lost.
 server_name: "agent-otp"
-host: "127.0.0.1"
+host: "{host}"
 port: {port}
-ports_file_dir: {ports}
+{tls}ports_file_dir: {ports}
 pid_file: {pid}
 log_file: {log}
 log_size_limit: 10MB
@@ -95,6 +154,10 @@ impl Display for User {
     }
 }
 
+fn path(path: &Path) -> String {
+    quoted(path.as_os_str().as_encoded_bytes())
+}
+
 fn allowed(subjects: &[String]) -> String {
     if subjects.is_empty() {
         // An empty `allow` would allow all.
@@ -124,7 +187,8 @@ mod tests {
 
     #[test]
     fn a_user_may_do_what_is_listed_and_nothing_else() {
-        let config = Config { dir: PathBuf::from("/b"), port: Some(4222), users: vec![relay(), mute()] };
+        let (dir, users) = (PathBuf::from("/b"), vec![relay(), mute()]);
+        let config = Config { dir, listen: Listen::Loopback, port: Some(4222), users };
         insta::assert_snapshot!(config.render(&Files::of("/home/a \"b\"/broker")), @r##"
         # Written by agent-otp at each start; what you change here is lost.
         server_name: "agent-otp"

@@ -4,6 +4,7 @@
 
 mod broker;
 mod cache;
+mod certificate;
 mod child;
 mod config;
 mod directory;
@@ -18,7 +19,8 @@ mod user_key;
 mod version;
 
 pub use broker::{Broker, ReloadError, StartError, StopError};
-pub use config::{Config, Permissions, Responses, User};
+pub use certificate::{Certificate, CertificateError};
+pub use config::{Config, Listen, Permissions, Responses, User};
 pub use directory::ClaimError;
 pub use find::{ENVIRONMENT, FindError, Found, find};
 pub use install::{InstallError, find_or_install};

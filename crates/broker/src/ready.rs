@@ -1,6 +1,7 @@
 //! When a server that was just started can be talked to, and on which port.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,11 +12,12 @@ use tokio::time::sleep;
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// Waits until the server has written its port into `ports` and greets there with `INFO`. The caller sets the bound.
-pub(crate) async fn port(ports: &Path) -> u16 {
+/// Waits until the server has written its port into `ports` and greets there with `INFO`, which it does before TLS too. The
+/// caller sets the bound.
+pub(crate) async fn port(ports: &Path, reached: impl Fn(u16) -> SocketAddr) -> u16 {
     loop {
         if let Some(port) = listed(ports)
-            && greets(port).await
+            && greets(reached(port)).await
         {
             return port;
         }
@@ -36,9 +38,9 @@ fn listed(ports: &Path) -> Option<u16> {
     ports.nats.first()?.rsplit_once(':')?.1.parse().ok()
 }
 
-async fn greets(port: u16) -> bool {
+async fn greets(at: SocketAddr) -> bool {
     let mut greeting = [0; 5];
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await else {
+    let Ok(mut stream) = TcpStream::connect(at).await else {
         return false;
     };
     stream.read_exact(&mut greeting).await.is_ok() && greeting == *b"INFO "

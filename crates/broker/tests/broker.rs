@@ -11,7 +11,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use agent_otp_broker::{
-    Broker, Config, OrphanError, Permissions, ReloadError, StartError, User, UserKey, find, stop_orphan,
+    Broker, Config, Listen, OrphanError, Permissions, ReloadError, StartError, User, UserKey, find,
+    stop_orphan,
 };
 use rustix::process::{Pid, Signal, getpgid, kill_process, test_kill_process};
 use tempfile::TempDir;
@@ -65,7 +66,7 @@ async fn an_occupied_port_is_named() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = other.local_addr().unwrap().port();
     let error = start(Config { port: Some(port), ..config(&dir) }).await.unwrap_err();
-    assert!(matches!(error, StartError::PortTaken { port: named } if named == port), "{error}");
+    assert!(matches!(error, StartError::PortTaken { port: named, .. } if named == port), "{error}");
     assert!(error.to_string().starts_with(&format!("port {port} of 127.0.0.1 is taken")), "{error}");
 }
 
@@ -161,7 +162,8 @@ async fn a_foreign_process_with_the_recorded_pid_is_never_signalled() {
 }
 
 async fn serve_until_killed(dir: PathBuf) {
-    let mut broker = start(Config { dir, port: None, users: vec![user()] }).await.unwrap();
+    let mut broker =
+        start(Config { dir, listen: Listen::Loopback, port: None, users: vec![user()] }).await.unwrap();
     eprintln!("server {} {}", broker.pid(), broker.port());
     broker.exited().await.unwrap();
 }
@@ -203,7 +205,7 @@ async fn start(config: Config) -> Result<Broker, StartError> {
 }
 
 fn config(dir: &TempDir) -> Config {
-    Config { dir: dir.path().to_owned(), port: None, users: vec![user()] }
+    Config { dir: dir.path().to_owned(), listen: Listen::Loopback, port: None, users: vec![user()] }
 }
 
 fn user() -> User {

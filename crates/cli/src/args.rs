@@ -11,6 +11,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::audit::follow::Follow;
 use crate::audit::only::Only;
 use crate::keys::Named;
+use crate::listen::Listening;
+use crate::server::Tls;
 use crate::sources::SourcePorts;
 
 /// Relays exactly the one one-time code that an agent asked for and its user approved: end-to-end encrypted, once.
@@ -168,9 +170,11 @@ pub(crate) struct Up {
     /// The nats-server to run [default: found on PATH or in the cache, or installed].
     #[arg(long, value_name = "PATH")]
     pub(crate) nats_server: Option<PathBuf>,
-    /// The broker's port on 127.0.0.1 [default: the last one, or a free one].
+    /// The broker's port [default: that of --listen, the last one, or a free one].
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) nats_port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) listening: Listening,
     #[command(flatten)]
     pub(crate) source_ports: SourcePorts,
     #[command(flatten)]
@@ -220,9 +224,11 @@ pub(crate) struct ServeBroker {
     /// The nats-server to run [default: found on PATH or in the cache, or installed].
     #[arg(long, value_name = "PATH")]
     pub(crate) nats_server: Option<PathBuf>,
-    /// The broker's port on 127.0.0.1 [default: the last one, or a free one].
+    /// The broker's port [default: that of --listen, the last one, or a free one].
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) nats_port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) listening: Listening,
 }
 
 #[derive(Debug, Args)]
@@ -230,6 +236,8 @@ pub(crate) struct ServeAt {
     /// Where the broker listens, such as `nats://127.0.0.1:4222` [default: the one that runs on this data directory].
     #[arg(long, value_name = "URL")]
     pub(crate) nats_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
 }
 
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use agent_otp_agent::{Agent, Asking, Pending, WaitError};
 use agent_otp_audit::Trail;
 use agent_otp_domain::{Channels, EventType, Filter, MemberId, Role, SealedCode, Wanted};
 use agent_otp_jetstream::message::{Ask, RefusalCode};
-use agent_otp_jetstream::{CallError, Connection, Feed, Member, Replay, Vault, Who, clock};
+use agent_otp_jetstream::{CallError, Connection, Feed, Member, Replay, Server, Vault, Who, clock};
 use agent_otp_keyring::Passphrase;
 use agent_otp_trust::{Consume, Nonce, VerifiedRequest};
 use agent_otp_user::{Approver, Notices, View};
@@ -22,10 +22,11 @@ use tokio::time::timeout;
 use crate::args::{Demo, MailProof};
 use crate::demo::search::{Needles, search};
 use crate::demo::tale::Tale;
+use crate::listen::Listening;
 use crate::place::Place;
 use crate::sources::SourcePorts;
 use crate::stack::{Options, Stack};
-use crate::{print, setup};
+use crate::{host, print, setup};
 
 /// How long any one step may take.
 const STEP: Duration = Duration::from_secs(20);
@@ -43,11 +44,14 @@ pub(crate) async fn run(demo: Demo, passphrase: Option<Passphrase>) -> anyhow::R
     );
     tale.tell(&format!("machine, in {}, which is deleted at the end.", dir.path().display()));
     let options = Options {
-        nats_server: found.path,
-        nats_port: None,
+        broker: host::Options {
+            nats_server: found.path,
+            nats_port: None,
+            listening: Listening::default(),
+            command: "agent-otp demo",
+        },
         source_ports: SourcePorts::default(),
         mail: MailProof { accept_unverified_mail: true, ..MailProof::default() },
-        command: "agent-otp demo",
     };
     let stack = Stack::start(&place, options, &mut |line| print::say(line)).await?;
     let told = tokio::select! {
@@ -66,7 +70,7 @@ pub(crate) async fn run(demo: Demo, passphrase: Option<Passphrase>) -> anyhow::R
 struct Cast<'a> {
     place: &'a Place,
     smtp: &'a str,
-    url: &'a str,
+    server: Server,
     agent: Agent,
     approver: Approver,
     vault: Vault,
@@ -82,12 +86,13 @@ impl<'a> Cast<'a> {
     async fn tell(place: &'a Place, stack: &'a Stack, tale: &mut Tale) -> anyhow::Result<()> {
         let run = &stack.host.run;
         let (name, local): (MemberId, _) = (AGENT.parse()?, setup::local()?);
-        let login = |role, name: &MemberId| Place::login(&run.nats_url, &place.member_user(role, name));
-        let relay = Place::login(&run.nats_url, &place.operator_user("relay"))?;
+        let server = run.server()?;
+        let login = |role, name: &MemberId| Place::login(&server, &place.member_user(role, name));
+        let relay = Place::login(&server, &place.operator_user("relay"))?;
         let cast = Self {
             place,
             smtp: run.sources.get("smtp").context("no source takes mail")?,
-            url: &run.nats_url,
+            server: server.clone(),
             agent: Agent::connect(&login(Role::Agent, &name)?, place.member(Role::Agent, &name), name)
                 .await?,
             approver: Approver::connect(
@@ -146,7 +151,7 @@ impl<'a> Cast<'a> {
         tale.check("erased", "the relay erased the ciphertext", is_erased);
 
         let pin = self.place.member(Role::Agent, &key.agent).pin()?;
-        let login = Place::login(self.url, &self.place.member_user(Role::Agent, &key.agent))?;
+        let login = Place::login(&self.server, &self.place.member_user(Role::Agent, &key.agent))?;
         let again =
             Member::connect(&login, Role::Agent, key.agent.clone(), pin.owner_key, pin.roster).await?;
         let (roster, _) = again.verifier.current(clock::now()).await?;
@@ -223,7 +228,7 @@ impl<'a> Cast<'a> {
     async fn trail(&self, tale: &mut Tale) -> anyhow::Result<()> {
         tale.chapter("What stays: the trail");
         let local = setup::local()?;
-        let login = Place::login(self.url, &self.place.member_user(Role::Auditor, &local))?;
+        let login = Place::login(&self.server, &self.place.member_user(Role::Auditor, &local))?;
         let owner = self.approver.bus().owner().clone();
         let who = Who::Member { owner, role: Role::Auditor, name: local };
         let last = Replay::new(Connection::open(&login, &who).await?).last().await?;

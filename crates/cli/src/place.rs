@@ -8,13 +8,15 @@ use std::sync::{Arc, OnceLock};
 
 use agent_otp_broker::UserKey;
 use agent_otp_domain::{MemberId, Role, Services};
-use agent_otp_jetstream::Login;
+use agent_otp_jetstream::nats_user::NatsUsers;
+use agent_otp_jetstream::{Credentials, Login, Server};
 use agent_otp_keyring::{Home, Passphrase, private};
 use anyhow::{Context as _, bail};
 use etcetera::AppStrategy as _;
 use serde::{Deserialize, Serialize};
 
 use crate::passphrase;
+use crate::server::RunTls;
 
 /// The data directory.
 #[derive(Debug, Clone)]
@@ -28,8 +30,14 @@ pub(crate) struct Place {
 /// What runs on a data directory, as `run.json` says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Run {
-    /// Where the broker listens.
+    /// Where programs of this machine reach the broker.
     pub(crate) nats_url: String,
+    /// How they know it, if it speaks TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) nats_tls: Option<RunTls>,
+    /// Where programs of other machines reach it, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) nats_public_url: Option<String>,
     /// Whose relay it is.
     pub(crate) owner: String,
     /// What each source says of itself: where it takes messages, by the name of its kind.
@@ -51,6 +59,13 @@ pub(crate) type Ports = BTreeMap<String, u16>;
 
 /// What the broker's port is called among the ports.
 pub(crate) const BROKER_PORT: &str = "nats";
+
+impl Run {
+    /// How programs of this machine reach the broker.
+    pub(crate) fn server(&self) -> anyhow::Result<Server> {
+        RunTls::server(self.nats_tls.as_ref(), &self.nats_url)
+    }
+}
 
 /// Nothing runs here.
 #[derive(Debug, thiserror::Error)]
@@ -197,6 +212,16 @@ impl Place {
         self.dir.join("nats")
     }
 
+    /// The NATS users that are admitted besides those of this machine.
+    pub(crate) fn nats_users(&self) -> NatsUsers {
+        NatsUsers::at(self.dir.join("nats-users"))
+    }
+
+    /// Where the broker's TLS key is, and the certificate over it.
+    pub(crate) fn tls(&self) -> PathBuf {
+        self.dir.join("tls")
+    }
+
     pub(crate) fn audit(&self) -> PathBuf {
         self.dir.join("audit.db")
     }
@@ -258,9 +283,10 @@ impl Place {
     }
 
     /// How a NATS user of this place logs in.
-    pub(crate) fn login(url: &str, user: &Path) -> anyhow::Result<Login> {
+    pub(crate) fn login(server: &Server, user: &Path) -> anyhow::Result<Login> {
         let key = UserKey::load(user)?;
-        Ok(Login { url: url.to_owned(), nkey_seed: key.seed().to_owned().into() })
+        let credentials = Credentials::Nkey(key.seed().to_owned().into());
+        Ok(Login { server: server.clone(), credentials })
     }
 
     /// The names of the members with this role.

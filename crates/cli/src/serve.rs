@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use agent_otp_jetstream::Server;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Serve, ServeAt, ServeBroker, ServeUser};
-use crate::host::Host;
+use crate::host::{Host, Options};
 use crate::party::Parties;
 use crate::place::Place;
 use crate::{interrupt, print, setup, up};
@@ -29,11 +30,18 @@ pub(crate) async fn run(place: &Place, part: Serve) -> anyhow::Result<ExitCode> 
 async fn broker(place: &Place, options: ServeBroker, stop: CancellationToken) -> anyhow::Result<()> {
     let mut say = |line: &str| print::say(line);
     let nats_server = up::find(options.nats_server.as_deref(), &mut say)?;
-    let starting = Host::start(place, nats_server, options.nats_port, "agent-otp serve broker", &mut say);
+    let options = Options {
+        nats_server,
+        nats_port: options.nats_port,
+        listening: options.listening,
+        command: "agent-otp serve broker",
+    };
+    let starting = Host::start(place, options, &mut say);
     let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
     let mut host = started?;
     host.say_running()?;
     ready(place, "The broker", &host.run.nats_url);
+    up::greet_others(&host.run);
     let kept = host.keep(&stop, &mut say).await;
     print::say("stopping");
     host.stop().await?;
@@ -42,8 +50,9 @@ async fn broker(place: &Place, options: ServeBroker, stop: CancellationToken) ->
 
 async fn relay(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::Result<()> {
     setup::has_keys(place)?;
-    let url = url(place, at)?;
-    let mut parties = Parties::new(place, &url, "agent-otp serve relay");
+    let server = server(place, at)?;
+    let url = server.url.clone();
+    let mut parties = Parties::new(place, server, "agent-otp serve relay");
     let Some(started) = stop.run_until_cancelled(parties.relay()).await else { return Ok(()) };
     started?;
     ready(place, "The relay", &url);
@@ -52,8 +61,9 @@ async fn relay(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::R
 
 async fn user(place: &Place, options: ServeUser, stop: CancellationToken) -> anyhow::Result<()> {
     let owner = setup::owner_of(place)?;
-    let url = url(place, options.at)?;
-    let mut parties = Parties::new(place, &url, "agent-otp serve user");
+    let server = server(place, options.at)?;
+    let url = server.url.clone();
+    let mut parties = Parties::new(place, server, "agent-otp serve user");
     let starting = parties.user(owner, &options.source_ports, &options.mail);
     let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
     let told = started?;
@@ -64,8 +74,9 @@ async fn user(place: &Place, options: ServeUser, stop: CancellationToken) -> any
 
 async fn audit(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::Result<()> {
     setup::has_keys(place)?;
-    let url = url(place, at)?;
-    let mut parties = Parties::new(place, &url, "agent-otp serve audit");
+    let server = server(place, at)?;
+    let url = server.url.clone();
+    let mut parties = Parties::new(place, server, "agent-otp serve audit");
     let Some(started) = stop.run_until_cancelled(parties.audit()).await else { return Ok(()) };
     started?;
     ready(place, "The audit trail", &url);
@@ -82,8 +93,9 @@ async fn serve(mut parties: Parties, stop: CancellationToken) -> anyhow::Result<
     served
 }
 
-fn url(place: &Place, at: ServeAt) -> anyhow::Result<String> {
-    at.nats_url.map_or_else(|| place.run().map(|run| run.nats_url), Ok).context(
+fn server(place: &Place, at: ServeAt) -> anyhow::Result<Server> {
+    let ServeAt { nats_url, tls } = at;
+    nats_url.map_or_else(|| place.run()?.server(), |url| tls.server(url)).context(
         "it is not known where the broker listens: name it with --nats-url, or start it with `agent-otp serve broker`",
     )
 }

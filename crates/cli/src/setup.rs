@@ -20,8 +20,8 @@ const MEMBERS: [(Role, &str); 4] =
     [(Role::Agent, "shopper"), (Role::Approver, LOCAL), (Role::Capturer, LOCAL), (Role::Auditor, LOCAL)];
 /// What the members of this machine's user are called.
 pub(crate) const LOCAL: &str = "local";
-/// The programs that belong to no owner.
-const OPERATORS: [&str; 3] = ["relay", "provision", "dashboard"];
+/// The NATS users that are no member's.
+const OPERATORS: [&str; 4] = ["relay", "provision", "dashboard", "enroller"];
 
 /// Everything that `up` needs of the keys.
 pub(crate) struct Setup {
@@ -72,6 +72,7 @@ pub(crate) fn run(place: &Place) -> anyhow::Result<Setup> {
         let grants = match name {
             "relay" => permission::relay(),
             "provision" => permission::provision(),
+            "enroller" => permission::enroller(&owner_id),
             _ => permission::dashboard(),
         };
         users.push(user(name, &path, grants)?);
@@ -136,6 +137,17 @@ pub(crate) fn of_the_user(place: &Place) -> anyhow::Result<[Home; 3]> {
 fn user(name: &str, path: &Path, grants: Grants) -> anyhow::Result<User> {
     let key = if path.exists() { UserKey::load(path)? } else { UserKey::create(path)? };
     Ok(User { name: name.to_owned(), public_key: key.public().to_owned(), permissions: permissions(grants) })
+}
+
+/// These users, and those that were admitted besides.
+pub(crate) fn with_admitted(place: &Place, own: &[User]) -> anyhow::Result<Vec<User>> {
+    let admitted = place.nats_users().list().context("the admitted NATS users cannot be read")?;
+    let admitted = admitted.into_iter().map(|user| User {
+        name: user.whose.to_string(),
+        permissions: permissions(user.grants()),
+        public_key: user.public_key,
+    });
+    Ok(own.iter().cloned().chain(admitted).collect())
 }
 
 fn permissions(grants: Grants) -> Permissions {

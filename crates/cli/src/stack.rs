@@ -1,12 +1,10 @@
 //! Everything on one machine: broker, relay, user's side and audit trail, started in order and stopped together.
 
-use std::path::PathBuf;
-
 use agent_otp_user::source::Told;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::MailProof;
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::party::Parties;
 use crate::place::Place;
 use crate::setup;
@@ -15,12 +13,9 @@ use crate::sources::SourcePorts;
 /// How the stack is to run.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    pub(crate) nats_server: PathBuf,
-    pub(crate) nats_port: Option<u16>,
+    pub(crate) broker: host::Options,
     pub(crate) source_ports: SourcePorts,
     pub(crate) mail: MailProof,
-    /// What was typed.
-    pub(crate) command: &'static str,
 }
 
 /// A running stack.
@@ -41,10 +36,12 @@ impl Stack {
         options: Options,
         say: &mut dyn FnMut(&str),
     ) -> anyhow::Result<Self> {
-        let Options { nats_server, nats_port, source_ports, mail, command } = options;
-        let host = Host::start(place, nats_server, nats_port, command, say).await?;
-        let parties = Parties::new(place, &host.run.nats_url, command);
-        let trail = Parties::new(place, &host.run.nats_url, command);
+        let Options { broker, source_ports, mail } = options;
+        let command = broker.command;
+        let host = Host::start(place, broker, say).await?;
+        let server = host.run.server()?;
+        let parties = Parties::new(place, server.clone(), command);
+        let trail = Parties::new(place, server, command);
         let mut stack = Self { host, parties, trail, told: Vec::new() };
         match stack.start_parties(place, &source_ports, &mail).await {
             Ok(()) => Ok(stack),

@@ -8,9 +8,10 @@ use agent_otp_user::source::Told;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Up;
-use crate::place::Place;
+use crate::place::{Place, Run};
+use crate::server::RunTls;
 use crate::stack::{Options, Stack};
-use crate::{interrupt, print, setup};
+use crate::{host, interrupt, print, setup};
 
 pub(crate) async fn run(place: &Place, up: Up) -> anyhow::Result<ExitCode> {
     // Before signals are listened to: Ctrl-C at the prompt is the prompt's.
@@ -33,11 +34,14 @@ async fn serve(place: &Place, up: Up, stop: &CancellationToken) -> anyhow::Resul
 async fn start(place: &Place, up: Up, say: &mut dyn FnMut(&str)) -> anyhow::Result<Stack> {
     let unverified = up.mail.unverified();
     let options = Options {
-        nats_server: find(up.nats_server.as_deref(), say)?,
-        nats_port: up.nats_port,
+        broker: host::Options {
+            nats_server: find(up.nats_server.as_deref(), say)?,
+            nats_port: up.nats_port,
+            listening: up.listening,
+            command: "agent-otp up",
+        },
         source_ports: up.source_ports,
         mail: up.mail,
-        command: "agent-otp up",
     };
     let stack = Stack::start(place, options, say).await?;
     greet(place, &stack, unverified);
@@ -60,6 +64,7 @@ fn greet(place: &Place, stack: &Stack, unverified: Unverified) {
     let made = if stack.host.is_first { " (made now, with one agent: shopper)" } else { "" };
     print::say(&format!("Agent OTP is up. Data: {data}{made}"));
     print::say(&format!("  broker   {}  (pid {})", run.nats_url, run.nats_pid));
+    greet_others(run);
     print::say(&format!("  owner    {}", run.owner));
     greet_sources(&stack.told, unverified);
     let program = std::env::args().next().unwrap_or_else(|| "agent-otp".to_owned());
@@ -71,6 +76,13 @@ fn greet(place: &Place, stack: &Stack, unverified: Unverified) {
     print::say(&format!("  {program} pending        # what is asked, and the id to approve"));
     print::say(&format!("  {program} approve ID"));
     print::say("Ctrl-C stops everything.");
+}
+
+/// Says how other machines reach the broker, if they do.
+pub(crate) fn greet_others(run: &Run) {
+    if let (Some(url), Some(pin)) = (&run.nats_public_url, run.nats_tls.as_ref().and_then(RunTls::pin)) {
+        print::say(&format!("  others   {url}  (TLS key sha256:{pin}; another name: --advertise HOST)"));
+    }
 }
 
 /// Says where messages are taken, and which.

@@ -1,15 +1,18 @@
 //! A party's connection to NATS: who it is there, how long it waits, and how it learns of a reconnect.
 
+use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
-use agent_otp_domain::{MemberId, OwnerId, Role};
+use agent_otp_domain::{Digest, MemberId, OwnerId, Role};
 use async_nats::jetstream::{self, context::ContextBuilder};
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, rustls};
 use tokio::sync::watch;
 use tracing::{debug, warn};
-use zeroize::Zeroizing;
 
+use crate::login::{Credentials, Login, Server, Trust};
 use crate::subject;
+use crate::tls::{self, OtherKey, TlsError};
 
 /// How long one request to the broker or the relay may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,6 +36,18 @@ pub enum Who {
     },
     /// A program of the broker's operator: `relay`, `provision`, `dashboard`.
     Operator(&'static str),
+    /// The owner's side of enrolments: it hears who wants to join, and answers.
+    Enroller {
+        /// Whose.
+        owner: OwnerId,
+    },
+    /// One that wants to become a member, for as long as that takes.
+    Enrolment {
+        /// Whose member.
+        owner: OwnerId,
+        /// Which enrolment.
+        id: MemberId,
+    },
 }
 
 impl Who {
@@ -42,22 +57,9 @@ impl Who {
         match self {
             Self::Member { owner, role, name } => subject::inbox(owner, *role, name),
             Self::Operator(name) => subject::service_inbox(name),
+            Self::Enroller { owner } => subject::enroller_inbox(owner),
+            Self::Enrolment { owner, id } => subject::enrolment_inbox(owner, id),
         }
-    }
-}
-
-/// Where to connect, and with which NATS user.
-#[derive(Clone)]
-pub struct Login {
-    /// `nats://127.0.0.1:4222`.
-    pub url: String,
-    /// The NATS user's seed (`SU…`). It authenticates the connection and signs nothing else.
-    pub nkey_seed: Zeroizing<String>,
-}
-
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Login({}, seed redacted)", self.url)
     }
 }
 
@@ -73,7 +75,7 @@ pub struct Connection {
 /// Why a party cannot connect.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The broker is not there, or does not know the user.
+    /// The broker is not there.
     #[error("cannot connect to NATS at {url}; is `agent-otp up` running?")]
     Connect {
         /// Where.
@@ -82,6 +84,45 @@ pub enum ConnectError {
         #[source]
         source: async_nats::ConnectError,
     },
+    /// The broker does not know the user.
+    #[error("NATS at {url} does not admit this user: it was removed, or belongs to another server")]
+    NotAdmitted {
+        /// Where.
+        url: String,
+        /// What the client says.
+        #[source]
+        source: async_nats::ConnectError,
+    },
+    /// Another broker answers than the one that is known.
+    #[error(
+        "NATS at {url} is not the one that is known: its TLS key has the SHA-256 {found}, and {pinned} was expected; \
+         somebody stands in between, or the broker has a new key, and members have to be enrolled anew"
+    )]
+    OtherBroker {
+        /// Where.
+        url: String,
+        /// The digest of the key that is known.
+        pinned: Digest,
+        /// The digest of the key that answers.
+        found: Digest,
+    },
+    /// Nobody whom the client trusts vouches for the broker.
+    #[error(
+        "NATS at {url} speaks TLS, and its certificate is not trusted; name the authority that issued it"
+    )]
+    Untrusted {
+        /// Where.
+        url: String,
+        /// What is wrong with the certificate.
+        #[source]
+        source: async_nats::ConnectError,
+    },
+    /// The credentials file cannot be read.
+    #[error("the NATS user's credentials file cannot be read")]
+    Credentials(#[source] io::Error),
+    /// A certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 impl Connection {
@@ -94,7 +135,8 @@ impl Connection {
         let (connected, connects) = watch::channel(0_u64);
         let (up, is_up) = watch::channel(true);
         let count = move || connected.send_modify(|count| *count = count.saturating_add(1));
-        let client = ConnectOptions::with_nkey(login.nkey_seed.as_str().to_owned())
+        let (options, other_key) = secured(login)?;
+        let client = options
             .name(format!("agent-otp {who:?}"))
             .custom_inbox_prefix(who.inbox())
             .request_timeout(Some(PATIENCE))
@@ -129,9 +171,9 @@ impl Connection {
                 }
                 std::future::ready(())
             })
-            .connect(&login.url)
+            .connect(&login.server.url)
             .await
-            .map_err(|source| ConnectError::Connect { url: login.url.clone(), source })?;
+            .map_err(|source| refused(&login.server, &other_key, source))?;
         let jetstream = ContextBuilder::new().timeout(PATIENCE).ack_timeout(PATIENCE).build(client.clone());
         Ok(Self { client, jetstream, connects, is_up })
     }
@@ -161,4 +203,47 @@ impl Connection {
             debug!(%error, "flush");
         }
     }
+}
+
+impl Login {
+    /// The client's options that authenticate it and have it know the broker, for what is not of this crate: a test that
+    /// looks at the wire.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] if credentials or certificates cannot be used.
+    pub fn options(&self) -> Result<ConnectOptions, ConnectError> {
+        secured(self).map(|(options, _)| options)
+    }
+}
+
+fn secured(login: &Login) -> Result<(ConnectOptions, OtherKey), ConnectError> {
+    let options = match &login.credentials {
+        Credentials::Nkey(seed) => ConnectOptions::with_nkey(seed.as_str().to_owned()),
+        Credentials::File(text) => {
+            ConnectOptions::with_credentials(text).map_err(ConnectError::Credentials)?
+        }
+    };
+    Ok(tls::secure(&login.server, options)?)
+}
+
+fn refused(server: &Server, other_key: &OtherKey, source: async_nats::ConnectError) -> ConnectError {
+    let url = server.url.clone();
+    if let (Trust::Pinned(pinned), Some(found)) = (&server.trust, other_key.get()) {
+        return ConnectError::OtherBroker { url, pinned: *pinned, found: *found };
+    }
+    if source.kind() == ConnectErrorKind::AuthorizationViolation {
+        ConnectError::NotAdmitted { url, source }
+    } else if is_untrusted(&source) {
+        ConnectError::Untrusted { url, source }
+    } else {
+        ConnectError::Connect { url, source }
+    }
+}
+
+/// Whether it is the server's certificate that the client does not believe.
+fn is_untrusted(error: &async_nats::ConnectError) -> bool {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let tls = io.and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
 }

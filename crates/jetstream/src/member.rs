@@ -7,7 +7,8 @@ use agent_otp_trust::{Heading, RosterRef, Seen};
 
 use crate::bus::Bus;
 use crate::clock;
-use crate::connection::{ConnectError, Connection, Login, Who};
+use crate::connection::{ConnectError, Connection, Who};
+use crate::login::Login;
 use crate::verifier::Verifier;
 
 /// A connected member.

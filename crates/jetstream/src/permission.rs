@@ -92,3 +92,25 @@ pub fn dashboard() -> Grants {
         respond: false,
     }
 }
+
+/// One that wants to become a member: it says so at one subject, and hears the answer.
+#[must_use]
+pub fn enrolment(owner: &OwnerId, id: &MemberId) -> Grants {
+    let who = Who::Enrolment { owner: owner.clone(), id: id.clone() };
+    Grants {
+        publish: vec![subject::join(owner, id)],
+        subscribe: vec![format!("{}.>", who.inbox())],
+        respond: false,
+    }
+}
+
+/// An owner's side of enrolments: it hears who wants to join this owner, and answers there. A user of its own, so that no
+/// approver's key opens what a newcomer says, and nobody who enrols may approve.
+#[must_use]
+pub fn enroller(owner: &OwnerId) -> Grants {
+    Grants {
+        publish: vec![subject::enrolment_inboxes(owner)],
+        subscribe: vec![subject::joins(owner)],
+        respond: false,
+    }
+}

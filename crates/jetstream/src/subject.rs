@@ -191,6 +191,31 @@ pub(crate) fn service_inbox(name: &str) -> String {
     format!("_INBOX.{name}")
 }
 
+/// Where one that wants to become a member says so.
+pub(crate) fn join(owner: &OwnerId, id: &MemberId) -> String {
+    format!("otp.v1.enrol.{owner}.{id}.join")
+}
+
+/// Where an owner's side hears of all of them.
+pub(crate) fn joins(owner: &OwnerId) -> String {
+    format!("otp.v1.enrol.{owner}.*.join")
+}
+
+/// Where the answers to one enrolment go.
+pub(crate) fn enrolment_inbox(owner: &OwnerId, id: &MemberId) -> String {
+    format!("_INBOX.enrol.{owner}.{id}")
+}
+
+/// Where an owner's side answers any of its enrolments, and none of another owner's.
+pub(crate) fn enrolment_inboxes(owner: &OwnerId) -> String {
+    format!("_INBOX.enrol.{owner}.*.>")
+}
+
+/// Where the answers to an owner's side of enrolments go.
+pub(crate) fn enroller_inbox(owner: &OwnerId) -> String {
+    format!("_INBOX.enroller.{owner}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -67,7 +67,7 @@ impl Broker {
     async fn connect(&self, who: &'static str) -> anyhow::Result<Connection> {
         let seed = std::fs::read_to_string(&self.nkey_file)
             .with_context(|| format!("cannot read the NATS user's seed from {}", self.nkey_file.display()))?;
-        let login = Login { url: self.nats_url.clone(), nkey_seed: seed.trim().to_owned().into() };
+        let login = Login::plain(&self.nats_url, seed.trim().to_owned());
         Ok(Connection::open(&login, &Who::Operator(who)).await?)
     }
 }

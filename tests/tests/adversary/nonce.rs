@@ -3,7 +3,7 @@
 
 use agent_otp_agent::Agent;
 use agent_otp_domain::{KeyId, SignedStatement, pre_authentication_encoding};
-use agent_otp_jetstream::Login;
+use agent_otp_jetstream::{Login, Server};
 use agent_otp_trust::{Book, Cancel, PublicKey, Statement as _, Untrusted};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
@@ -45,7 +45,8 @@ async fn what_a_client_signs_for_its_broker_is_no_statement_of_its_owner() {
 async fn signed_as_nonce(stage: &Stage, nonce: &str) -> (String, [u8; 64]) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("nats://{}", listener.local_addr().unwrap());
-    let login = Login { url, ..stage.world.login(&who(SHOPPER)) };
+    let login = stage.world.login(&who(SHOPPER));
+    let login = Login { server: Server::plain(url), ..login };
     let home = stage.home(SHOPPER);
     let connecting = tokio::spawn(async move { Agent::connect(&login, home, name(SHOPPER)).await.map(drop) });
     let (mut stream, _) = within(listener.accept()).await.unwrap();

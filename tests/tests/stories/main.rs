@@ -22,6 +22,7 @@ mod input;
 mod keys;
 mod late;
 mod layout;
+mod listen;
 mod memory;
 mod paste;
 mod permissions;

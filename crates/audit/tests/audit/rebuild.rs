@@ -196,20 +196,20 @@ async fn a_rebuild_that_is_killed_leaves_a_whole_trail_and_the_next_one_cleans_u
 
 async fn rebuild_until_killed(child: &str) {
     let mut words = child.splitn(3, ' ').map(str::to_owned);
-    let login = Login { url: words.next().unwrap(), nkey_seed: words.next().unwrap().into() };
+    let login = Login::plain(words.next().unwrap(), words.next().unwrap());
     let path = PathBuf::from(words.next().unwrap());
     let rebuilt = rebuild(&login, &path).await.unwrap();
     assert_eq!(rebuilt.differing, 0);
 }
 
 fn start(stage: &Stage) -> Child {
-    let Login { url, nkey_seed } = &stage.auditor;
+    let (url, nkey_seed) = (&stage.auditor.server.url, stage.nkey_seed());
     Command::new(env::current_exe().unwrap())
         .args([
             "--exact",
             "rebuild::a_rebuild_that_is_killed_leaves_a_whole_trail_and_the_next_one_cleans_up",
         ])
-        .env(CHILD, format!("{url} {} {}", nkey_seed.as_str(), stage.path().display()))
+        .env(CHILD, format!("{url} {} {}", nkey_seed, stage.path().display()))
         .stdout(Stdio::null())
         .spawn()
         .unwrap()

@@ -98,10 +98,10 @@ async fn a_projector_that_is_killed_doubles_and_loses_nothing() {
     drop(stage.projector().await);
     let mut trail = stage.trail().await;
     for step in [1, 1_001, 2_001] {
-        let Login { url, nkey_seed } = &stage.auditor;
+        let (url, nkey_seed) = (&stage.auditor.server.url, stage.nkey_seed());
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "replay::a_projector_that_is_killed_doubles_and_loses_nothing"])
-            .env(CHILD, format!("{url} {} {}", nkey_seed.as_str(), stage.path().display()))
+            .env(CHILD, format!("{url} {} {}", nkey_seed, stage.path().display()))
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -115,7 +115,7 @@ async fn a_projector_that_is_killed_doubles_and_loses_nothing() {
 
 async fn project_until_killed(child: &str) {
     let mut words = child.splitn(3, ' ').map(str::to_owned);
-    let login = Login { url: words.next().unwrap(), nkey_seed: words.next().unwrap().into() };
+    let login = Login::plain(words.next().unwrap(), words.next().unwrap());
     let path = PathBuf::from(words.next().unwrap());
     projector(&login, &path).await.run(CancellationToken::new()).await;
 }

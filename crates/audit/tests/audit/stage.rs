@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_otp_audit::{Filter, Projector, RebuildError, Rebuilt, Trail};
-use agent_otp_broker::{Broker, Config, Permissions, Responses, User, UserKey, find};
+use agent_otp_broker::{Broker, Config, Listen, Permissions, Responses, User, UserKey, find};
 use agent_otp_domain::{
     Actor, Channel, Channels, Digest, Event, EventId, MemberId, OwnerId, Purpose, Recorded, RequestId,
     RequestKey, Role, SignedStatement, Timestamp, Version, Wanted,
@@ -174,10 +174,10 @@ impl Stage {
             permission::member(&owner(), Role::Auditor, &name("desk")),
         ];
         let users = keys.iter().zip(grants).map(|(key, grants)| user(key, grants)).collect();
-        let config = Config { dir: dir.path().join("broker"), port: None, users };
+        let config = Config { dir: dir.path().join("broker"), listen: Listen::Loopback, port: None, users };
         let nats_server = find(None).expect("cargo xtask test installs nats-server").path;
         let broker = Broker::start(&nats_server, config).await.unwrap();
-        let login = |key: &UserKey| Login { url: broker.url(), nkey_seed: key.seed().to_owned().into() };
+        let login = |key: &UserKey| Login::plain(broker.url(), key.seed().to_owned());
         let [provisioner, relay, auditor] = keys.each_ref().map(login);
         let provisioner = Connection::open(&provisioner, &Who::Operator("provision")).await.unwrap();
         provision(&provisioner, Settings::default()).await.unwrap();
@@ -223,6 +223,11 @@ impl Stage {
     pub(crate) async fn silence(&mut self) {
         self.serving.shutdown().await;
         self.relay.flush().await;
+    }
+
+    /// The auditor's seed, for a process that is started.
+    pub(crate) fn nkey_seed(&self) -> &str {
+        self.auditor.credentials.text()
     }
 
     pub(crate) fn path(&self) -> PathBuf {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agent_otp_agent::Agent;
-use agent_otp_broker::{Broker, Config};
+use agent_otp_broker::{Broker, Config, Listen};
 use agent_otp_domain::{EventType, MemberId, OwnerId, Recorded, Role};
 use agent_otp_jetstream::provision::{Settings, provision};
-use agent_otp_jetstream::{Connection, Feed, Login, Who};
+use agent_otp_jetstream::{Connection, Feed, Login, Server, Who};
 use agent_otp_relay::Relay;
 use agent_otp_user::source::smtp;
 use agent_otp_user::{Approver, Capturer, Intake, Notices, Owner, Unverified};
@@ -39,7 +39,11 @@ impl Ground {
         let place = Place::at(Some(dir.to_owned()))?;
         let Setup { owner, users, .. } = setup::run(&place)?;
         let roster = setup::owner_of(&place)?;
-        let broker = Broker::start(nats_server, Config { dir: place.nats(), port: None, users }).await?;
+        let broker = Broker::start(
+            nats_server,
+            Config { dir: place.nats(), listen: Listen::Loopback, port: None, users },
+        )
+        .await?;
         let ground = Self { broker, owner, place, roster: Arc::new(roster) };
         provision(&ground.operator("provision").await?, Settings::default()).await?;
         Ok(ground)
@@ -47,12 +51,12 @@ impl Ground {
 
     /// A connection of a program that belongs to no owner.
     pub(super) async fn operator(&self, name: &'static str) -> anyhow::Result<Connection> {
-        let login = Place::login(&self.broker.url(), &self.place.operator_user(name))?;
+        let login = Place::login(&Server::plain(self.broker.url()), &self.place.operator_user(name))?;
         Ok(Connection::open(&login, &Who::Operator(name)).await?)
     }
 
     fn login(&self, role: Role, name: &MemberId) -> anyhow::Result<Login> {
-        Place::login(&self.broker.url(), &self.place.member_user(role, name))
+        Place::login(&Server::plain(self.broker.url()), &self.place.member_user(role, name))
     }
 
     /// Starts a relay, and has the owner's roster taken.

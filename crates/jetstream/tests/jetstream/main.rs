@@ -1,4 +1,4 @@
-//! Log, vault, timers, bus and permissions against the real nats-server: what is kept, what is refused, what survives.
+//! Log, vault, timers, bus, TLS and permissions against the real nats-server: what is kept, what is refused, what survives.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -9,5 +9,6 @@ mod network;
 mod permissions;
 mod provision;
 mod timers;
+mod tls;
 mod vault;
 mod world;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use agent_otp_jetstream::Login;
+use agent_otp_jetstream::{Login, Server};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -30,7 +30,7 @@ impl Network {
     pub(crate) async fn to(login: &Login) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("nats://{}", listener.local_addr().unwrap());
-        let server = login.url.trim_start_matches("nats://").to_owned();
+        let server = login.server.url.trim_start_matches("nats://").to_owned();
         let fault = Arc::new(Mutex::new(None));
         let (mut wires, shared) = (JoinSet::new(), fault.clone());
         wires.spawn(async move {
@@ -48,7 +48,7 @@ impl Network {
 
     /// The same login, through this network.
     pub(crate) fn through(&self, login: Login) -> Login {
-        Login { url: self.url.clone(), ..login }
+        Login { server: Server { url: self.url.clone(), ..login.server }, ..login }
     }
 
     pub(crate) fn will(&self, fault: Fault) {

@@ -2,7 +2,7 @@
 
 use agent_otp_domain::Role;
 use agent_otp_jetstream::{Feed, Log, Login, Replay, Who};
-use async_nats::{Client, ConnectOptions, Event, ServerError};
+use async_nats::{Client, Event, ServerError};
 use tokio::sync::mpsc;
 
 use crate::events::{member, other_owner, owner, request, request_of, requested};
@@ -12,7 +12,7 @@ const ME: &str = "OWNER";
 const OTHER: &str = "OTHER";
 
 /// What a party may do, and what it may not: `+` is allowed, `-` is refused. `OWNER` is its own, `OTHER` is another's.
-const TABLE: [(&str, &str); 6] = [
+const TABLE: [(&str, &str); 8] = [
     (
         "agent:shopper",
         "pub + otp.v1.cmd.OWNER.agent.shopper.request
@@ -67,12 +67,15 @@ const TABLE: [(&str, &str); 6] = [
         "approver:phone",
         "pub + otp.v1.cmd.OWNER.approver.phone.approve
          pub + otp.v1.cmd.OWNER.approver.phone.enrol
+         pub - otp.v1.enrol.OWNER.first.join
+         pub - _INBOX.enrol.OWNER.first.x
          pub - otp.v1.cmd.OWNER.approver.phone.consume
          pub - otp.v1.cmd.OWNER.agent.shopper.consume
          pub - otp.v1.cmd.OTHER.approver.phone.approve
          pub - otp.v1.roster.OWNER.2
          pub - $JS.API.DIRECT.GET.OTP_LOG
          sub + otp.v1.event.OWNER.>
+         sub - otp.v1.enrol.OWNER.*.join
          sub - otp.v1.event.OTHER.>
          sub - _INBOX.OWNER.agent.shopper.>",
     ),
@@ -110,6 +113,45 @@ const TABLE: [(&str, &str); 6] = [
          sub - _INBOX.>",
     ),
     (
+        "enroller",
+        "pub + _INBOX.enrol.OWNER.first.x
+         pub + _INBOX.enrol.OWNER.second.x
+         pub - _INBOX.enrol.OTHER.first.x
+         pub - _INBOX.OWNER.agent.shopper.x
+         pub - otp.v1.enrol.OWNER.first.join
+         pub - otp.v1.cmd.OWNER.approver.phone.enrol
+         pub - otp.v1.roster.OWNER.2
+         pub - $JS.API.DIRECT.GET.OTP_LOG
+         sub + otp.v1.enrol.OWNER.*.join
+         sub + otp.v1.enrol.OWNER.first.join
+         sub - otp.v1.enrol.OTHER.*.join
+         sub - otp.v1.enrol.>
+         sub - otp.v1.enrol.OWNER.>
+         sub - _INBOX.enrol.OWNER.first.>
+         sub - otp.v1.event.OWNER.>
+         sub - otp.v1.cmd.>",
+    ),
+    (
+        "enrolment:first",
+        "pub + otp.v1.enrol.OWNER.first.join
+         pub - otp.v1.enrol.OWNER.second.join
+         pub - otp.v1.enrol.OTHER.first.join
+         pub - otp.v1.enrol.OWNER.first.other
+         pub - _INBOX.enrol.OWNER.second.x
+         pub - otp.v1.cmd.OWNER.agent.first.request
+         pub - otp.v1.cmd.OWNER.approver.first.enrol
+         pub - $JS.API.DIRECT.GET.OTP_ROSTER
+         pub - $JS.API.INFO
+         sub + _INBOX.enrol.OWNER.first.>
+         sub - _INBOX.enrol.OWNER.second.>
+         sub - _INBOX.enrol.OWNER.>
+         sub - _INBOX.enrol.>
+         sub - otp.v1.enrol.OWNER.*.join
+         sub - otp.v1.enrol.OWNER.second.join
+         sub - otp.v1.event.OWNER.>
+         sub - >",
+    ),
+    (
         "relay",
         "pub + otp.v1.log.OWNER.shopper.x.requested
          pub + $JS.API.STREAM.CREATE.KV_otp_vault
@@ -131,6 +173,8 @@ const TABLE: [(&str, &str); 6] = [
          pub - otp.v1.cmd.OWNER.agent.shopper.request
          sub + otp.v1.cmd.>
          sub - _INBOX.OWNER.agent.shopper.>
+         sub - otp.v1.enrol.>
+         sub - _INBOX.enrol.>
          sub - otp.v1.event.>",
     ),
 ];
@@ -138,7 +182,7 @@ const TABLE: [(&str, &str); 6] = [
 #[tokio::test]
 async fn each_party_may_do_what_its_role_needs_and_nothing_else() {
     let parties: Vec<Who> = TABLE.iter().map(|(party, _)| who(party)).collect();
-    let members: Vec<Who> = parties.iter().filter(|who| matches!(who, Who::Member { .. })).cloned().collect();
+    let members: Vec<Who> = parties.iter().filter(|who| !matches!(who, Who::Operator(_))).cloned().collect();
     let world = World::start(&members).await;
     for ((party, rows), who) in TABLE.iter().zip(&parties) {
         let mut probe = Probe::connect(&world.login(who)).await;
@@ -195,6 +239,8 @@ async fn an_agent_hears_of_its_own_requests_and_of_no_other() {
 fn who(party: &str) -> Who {
     match party {
         "relay" => Who::Operator("relay"),
+        "enroller" => Who::Enroller { owner: owner() },
+        "enrolment:first" => Who::Enrolment { owner: owner(), id: "first".parse().unwrap() },
         "dashboard" => Who::Operator("dashboard"),
         member => {
             let (role, name) = member.split_once(':').unwrap();
@@ -212,14 +258,16 @@ struct Probe {
 impl Probe {
     async fn connect(login: &Login) -> Self {
         let (heard, refusals) = mpsc::unbounded_channel();
-        let client = ConnectOptions::with_nkey(login.nkey_seed.as_str().to_owned())
+        let client = login
+            .options()
+            .unwrap()
             .event_callback(move |event| {
                 if let Event::ServerError(ServerError::Other(said)) = event {
                     heard.send(said).unwrap();
                 }
                 std::future::ready(())
             })
-            .connect(&login.url)
+            .connect(&login.server.url)
             .await
             .unwrap();
         Self { client, refusals }

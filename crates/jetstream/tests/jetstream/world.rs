@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use agent_otp_broker::{Broker, Config, Permissions, Responses, User, UserKey, find};
+use agent_otp_broker::{Broker, Config, Listen, Permissions, Responses, User, UserKey, find};
 use agent_otp_jetstream::permission::{self, Grants};
 use agent_otp_jetstream::provision::{Settings, provision};
 use agent_otp_jetstream::{Connection, Login, Who};
@@ -35,7 +35,11 @@ impl World {
 
     /// The same, without any stream.
     pub(crate) async fn bare(parties: &[Who]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::listening(tempfile::tempdir().unwrap(), Listen::Loopback, parties).await
+    }
+
+    /// A broker that listens so, and keeps everything in `dir`.
+    pub(crate) async fn listening(dir: TempDir, listen: Listen, parties: &[Who]) -> Self {
         let operators = ["relay", "provision", "dashboard", "micro", "broker"].map(Who::Operator);
         let (mut keys, mut users) = (BTreeMap::new(), Vec::new());
         for who in operators.iter().chain(parties) {
@@ -43,7 +47,7 @@ impl World {
             users.push(user(who, &key));
             keys.insert(who.inbox(), key);
         }
-        let config = Config { dir: dir.path().join("broker"), port: None, users };
+        let config = Config { dir: dir.path().join("broker"), listen, port: None, users };
         let mut world = Self { broker: None, config, keys, dir };
         world.resume().await;
         world
@@ -68,7 +72,7 @@ impl World {
 
     pub(crate) fn login(&self, who: &Who) -> Login {
         let seed = self.keys.get(&who.inbox()).unwrap().seed().to_owned();
-        Login { url: format!("nats://127.0.0.1:{}", self.config.port.unwrap()), nkey_seed: seed.into() }
+        Login::plain(format!("nats://127.0.0.1:{}", self.config.port.unwrap()), seed)
     }
 
     /// Where the broker keeps everything that it writes.
@@ -99,6 +103,8 @@ fn user(who: &Who, key: &UserKey) -> User {
 fn grants(who: &Who) -> Grants {
     match who {
         Who::Member { owner, role, name } => permission::member(owner, *role, name),
+        Who::Enroller { owner } => permission::enroller(owner),
+        Who::Enrolment { owner, id } => permission::enrolment(owner, id),
         Who::Operator("relay") => permission::relay(),
         Who::Operator("provision") => permission::provision(),
         Who::Operator("dashboard") => permission::dashboard(),

@@ -25,7 +25,7 @@ fn typed(world: &World, words: &[&str]) -> (bool, String) {
     let who = Who::Operator("provision");
     let output = Command::new(env!("CARGO_BIN_EXE_agent-otp-relay"))
         .args(words)
-        .args(["--nats-url", &world.login(&who).url, "--nkey-file"])
+        .args(["--nats-url", &world.login(&who).server.url, "--nkey-file"])
         .arg(world.files().join(who.inbox()))
         .env("RUST_BACKTRACE", "1")
         .env_remove("AGENT_OTP_LOG")
