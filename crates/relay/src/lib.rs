@@ -3,6 +3,7 @@
 mod admission;
 mod command;
 mod decide;
+pub mod owners;
 mod query;
 mod recent;
 mod refusal;

@@ -1,19 +1,25 @@
 //! The relay as a program of its own, for servers.
 
+mod owner;
+
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use agent_otp_domain::Digest;
 use agent_otp_jetstream::process::hide_memory;
 use agent_otp_jetstream::provision::{Settings, VaultStorage, provision};
-use agent_otp_jetstream::{Connection, Login, Who};
+use agent_otp_jetstream::{ClientCertificate, Connection, Credentials, Login, Server, Trust, Who};
 use agent_otp_relay::Relay;
+use agent_otp_relay::owners::Owners;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
+
+use crate::owner::Owner;
 
 /// Carries, orders and forgets one-time codes. It can read none of them.
 #[derive(Debug, Parser)]
@@ -28,7 +34,21 @@ enum Verb {
     /// Makes the streams and durables that are missing, and says what differs from what is there.
     Provision(Broker),
     /// Serves until it is told to stop (SIGINT or SIGTERM); any number of relays may serve side by side.
-    Serve(Broker),
+    Serve(Serve),
+    /// Says whom the relays serve: they read the list anew within a second.
+    Owner {
+        #[command(subcommand)]
+        verb: Owner,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    broker: Broker,
+    /// Serves the owners on this list and nobody else; `owner add` makes it [default: whomever the broker admits].
+    #[arg(long, env = "AGENT_OTP_OWNERS", value_name = "FILE")]
+    owners: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -36,9 +56,22 @@ struct Broker {
     /// The NATS server, 2.12 or newer with JetStream.
     #[arg(long, env = "AGENT_OTP_NATS_URL", default_value = "nats://127.0.0.1:4222")]
     nats_url: String,
-    /// The file with the seed (`SU…`) of the NATS user: that of `provision`, or of the relay.
+    /// The file with the seed (`SU…`) of the NATS user, or its credentials (`.creds`): that of `provision`, or of the relay.
     #[arg(long, env = "AGENT_OTP_NATS_NKEY_FILE")]
     nkey_file: PathBuf,
+    /// Takes the one broker whose TLS key has this SHA-256, as `run.json` names it.
+    #[arg(long, value_name = "SHA256", conflicts_with = "tls_ca")]
+    nats_pin: Option<Digest>,
+    /// Takes a broker whose certificate an authority in this PEM file vouches for [default, with tls:// in the URL: one
+    /// that this machine trusts].
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// The certificate to show to a broker that asks for one, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// On how many servers each stream is kept: 1, 3 or 5.
     #[arg(long, default_value_t = 1)]
     replicas: usize,
@@ -64,10 +97,22 @@ impl Broker {
         Settings { replicas: self.replicas, vault }
     }
 
+    fn server(&self) -> Server {
+        let own = self.tls_cert.clone().zip(self.tls_key.clone());
+        let certificate = own.map(|(chain, key)| ClientCertificate { chain, key });
+        let trust = match (self.nats_pin, &self.tls_ca) {
+            (Some(pin), _) => Trust::Pinned(pin),
+            (None, Some(path)) => Trust::Authority(path.clone()),
+            (None, None) if certificate.is_some() || self.nats_url.starts_with("tls:") => Trust::Platform,
+            (None, None) => Trust::Plain,
+        };
+        Server { url: self.nats_url.clone(), trust, certificate }
+    }
+
     async fn connect(&self, who: &'static str) -> anyhow::Result<Connection> {
         let seed = std::fs::read_to_string(&self.nkey_file)
             .with_context(|| format!("cannot read the NATS user's seed from {}", self.nkey_file.display()))?;
-        let login = Login::plain(&self.nats_url, seed.trim().to_owned());
+        let login = Login { server: self.server(), credentials: Credentials::read(&seed) };
         Ok(Connection::open(&login, &Who::Operator(who)).await?)
     }
 }
@@ -106,9 +151,15 @@ async fn run(verb: Verb) -> anyhow::Result<()> {
             let done = provision(&connection, broker.settings()).await?;
             info!(created = ?done.created, kept = ?done.kept, "provisioned");
         }
-        Verb::Serve(broker) => {
+        Verb::Owner { verb } => owner::run(verb).await?,
+        Verb::Serve(Serve { broker, owners }) => {
             let stop = CancellationToken::new();
+            let owners = owners.map(|path| Owners::open(&path)).transpose()?;
             let relay = Relay::new(broker.connect("relay").await?, broker.settings());
+            let relay = match owners {
+                Some(owners) => relay.for_owners(owners),
+                None => relay,
+            };
             let (mut interrupt, mut terminate) =
                 (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
             let stopping = stop.clone();

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use crate::admission::Admission;
+use crate::owners::Owners;
 use crate::recent::Recent;
 use crate::refusal::Refusal;
 
@@ -37,6 +38,8 @@ pub struct Relay {
     pub(crate) rosters: Rosters,
     pub(crate) admission: Admission,
     pub(crate) recent: Recent,
+    /// Whom it serves; everybody whom the broker admits, without a list.
+    owners: Option<Owners>,
 }
 
 /// Who asks, as NATS's permissions prove it.
@@ -79,7 +82,14 @@ impl Relay {
             rosters,
             connection,
             settings,
+            owners: None,
         }
+    }
+
+    /// The same, for the owners on a list and nobody else. What others have begun before still ends, and is erased.
+    #[must_use]
+    pub fn for_owners(self, owners: Owners) -> Self {
+        Self { owners: Some(owners), ..self }
     }
 
     /// Serves until `stop` is cancelled; what is under way is answered first. `ready` is told when it answers.
@@ -145,6 +155,13 @@ impl Relay {
     }
 
     async fn reply(&self, caller: &Caller, incoming: &Incoming) -> Result<Answered, Refusal> {
+        if self.owners.as_ref().is_some_and(|owners| !owners.serve(&caller.owner)) {
+            let message = format!(
+                "this relay does not serve the owner {}; whoever runs it adds an owner with `agent-otp-relay owner add`",
+                caller.owner
+            );
+            return Err(Refusal::new(RefusalCode::Forbidden, message));
+        }
         let ask = match &incoming.ask {
             Ok(ask) if ask.verb() == incoming.verb => ask.clone(),
             Ok(_) => {

@@ -52,7 +52,12 @@ struct Running {
 impl Home {
     /// A home with one relay, where the first roster is enrolled.
     pub(crate) async fn start() -> Self {
-        let mut home = Box::pin(Self::unserved()).await;
+        Box::pin(Self::beside(&[])).await
+    }
+
+    /// The same, with others on the same broker.
+    pub(crate) async fn beside(others: &[Who]) -> Self {
+        let mut home = Box::pin(Self::unserved_beside(others)).await;
         home.serve().await;
         let enrolled = home.phone.call(&enrol(&home.roster)).await.unwrap();
         assert_eq!(phase(&enrolled), "enrolled");
@@ -61,8 +66,12 @@ impl Home {
 
     /// A home without a relay and without a stored roster.
     pub(crate) async fn unserved() -> Self {
+        Self::unserved_beside(&[]).await
+    }
+
+    async fn unserved_beside(others: &[Who]) -> Self {
         let members = MEMBERS.map(|(role, name, _)| who(role, name));
-        let world = Box::pin(World::start(&members)).await;
+        let world = Box::pin(World::start(&[&members, others].concat())).await;
         let [shopper, booker, phone, capturer, shed] = MEMBERS.map(|(role, name, _)| (role, name));
         let operator = world.connect(&Who::Operator("relay")).await;
         Self {

@@ -8,6 +8,7 @@ mod deadline;
 mod enrol;
 mod home;
 mod life;
+mod owners;
 mod program;
 mod race;
 mod refusal;
