@@ -1,11 +1,10 @@
 //! What NATS itself refuses, party by party: the relay's own checks are the second line, these are the first.
 
 use agent_otp_domain::Role;
-use agent_otp_jetstream::{Feed, Log, Login, Replay, Who};
-use async_nats::{Client, Event, ServerError};
-use tokio::sync::mpsc;
+use agent_otp_jetstream::{Feed, Log, Replay, Who};
 
 use crate::events::{member, other_owner, owner, request, request_of, requested};
+use crate::probe::Probe;
 use crate::world::{World, within};
 
 const ME: &str = "OWNER";
@@ -245,49 +244,6 @@ fn who(party: &str) -> Who {
         member => {
             let (role, name) = member.split_once(':').unwrap();
             self::member(role.parse::<Role>().unwrap(), name)
-        }
-    }
-}
-
-/// A client that hears what the broker refuses.
-struct Probe {
-    client: Client,
-    refusals: mpsc::UnboundedReceiver<String>,
-}
-
-impl Probe {
-    async fn connect(login: &Login) -> Self {
-        let (heard, refusals) = mpsc::unbounded_channel();
-        let client = login
-            .options()
-            .unwrap()
-            .event_callback(move |event| {
-                if let Event::ServerError(ServerError::Other(said)) = event {
-                    heard.send(said).unwrap();
-                }
-                std::future::ready(())
-            })
-            .connect(&login.server.url)
-            .await
-            .unwrap();
-        Self { client, refusals }
-    }
-
-    /// Tries, and then does what nobody may: the broker answers in order, so that whatever it has to say was said.
-    async fn is_allowed(&mut self, how: &str, subject: &str) -> bool {
-        match how {
-            "pub" => self.client.publish(subject.to_owned(), "".into()).await.unwrap(),
-            _ => drop(self.client.subscribe(subject.to_owned()).await.unwrap()),
-        }
-        self.client.publish("nobody.may.this", "".into()).await.unwrap();
-        let mut is_allowed = true;
-        loop {
-            let said = within(self.refusals.recv()).await.unwrap();
-            if said.contains("nobody.may.this") {
-                return is_allowed;
-            }
-            assert!(said.contains(subject), "{said}");
-            is_allowed = false;
         }
     }
 }
