@@ -11,6 +11,7 @@
 mod asked;
 mod by_hand;
 mod clock;
+mod existing;
 mod mail;
 mod memory;
 pub mod outside;
@@ -29,6 +30,7 @@ mod wire;
 pub use asked::Asked;
 pub use by_hand::Shopper;
 pub use clock::RIGHT;
+pub use existing::{Account, Existing};
 pub use memory::{Copy, copies};
 pub use parties::{Parties, Party};
 pub use place::{Place, Run, is_alive, strings};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use agent_otp_jetstream::{Server, Trust};
+use agent_otp_jetstream::{ClientCertificate, Server, Trust};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -45,9 +45,9 @@ pub struct Run {
     pub creds: BTreeMap<String, PathBuf>,
     /// The process of `up`.
     pub pid: u32,
-    /// The broker's process.
+    /// The broker's process; 0 if somebody else runs it.
     pub nats_pid: u32,
-    /// Where the broker keeps its streams.
+    /// Where the broker keeps its streams; empty if somebody else runs it.
     pub nats_store: PathBuf,
 }
 
@@ -157,6 +157,12 @@ impl Place {
         Up::ready(self, self.start_up(options)).await
     }
 
+    /// Brings everything up on an existing server.
+    pub async fn up_on(&self, url: &str, options: &[&str]) -> Up {
+        let words = [&["up", "--accept-unverified-mail", "--nats", url], options].concat();
+        Up::ready(self, self.start(&words)).await
+    }
+
     /// Asks as the agent `shopper` for a code from github.com, unless `options` say otherwise, and returns when it
     /// stands.
     pub async fn request(&self, options: &[&str]) -> Asked {
@@ -228,8 +234,8 @@ impl Place {
                 .map(|(name, path)| Some((name.clone(), path.as_str()?.into())))
                 .collect::<Option<_>>()?,
             pid: pid("pid")?,
-            nats_pid: pid("nats_pid")?,
-            nats_store: text("nats_store")?.into(),
+            nats_pid: pid("nats_pid").unwrap_or_default(),
+            nats_store: text("nats_store").unwrap_or_default().into(),
         })
     }
 
@@ -243,11 +249,16 @@ impl Place {
 /// How a client reaches the broker of which `run.json` says this.
 fn server(run: &Value) -> Option<Server> {
     let url = run.get("nats_url")?.as_str()?.to_owned();
-    let trust = match run.get("nats_tls") {
-        Some(tls) => Trust::Pinned(tls.get("pin")?.as_str()?.parse().ok()?),
-        None => Trust::Plain,
+    let tls = run.get("nats_tls");
+    let text = |field: &str| tls?.get(field)?.as_str();
+    let trust = match (text("pin"), text("ca")) {
+        (Some(pin), _) => Trust::Pinned(pin.parse().ok()?),
+        (None, Some(ca)) => Trust::Authority(ca.into()),
+        (None, None) => Trust::Plain,
     };
-    Some(Server { url, trust, certificate: None })
+    let own = text("certificate").zip(text("key"));
+    let certificate = own.map(|(chain, key)| ClientCertificate { chain: chain.into(), key: key.into() });
+    Some(Server { url, trust, certificate })
 }
 
 /// `request` with these options, and what else it needs.

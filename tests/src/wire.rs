@@ -1,6 +1,7 @@
 //! The broker as the parties see it: each with the NATS user and the keys that lie in the data directory.
 
 use std::fs;
+use std::path::Path;
 
 use agent_otp_agent::Agent;
 use agent_otp_domain::{Digest, Event, EventType, Recorded, RequestKey, Role, SealedCode};
@@ -98,22 +99,15 @@ impl Place {
 
     /// A bare connection, which also tells what the broker refuses.
     pub async fn wire(&self, user: &str) -> Wire {
-        let login = self.login(user);
-        let (tell, refusals) = unbounded_channel();
-        let client = login
-            .options()
-            .unwrap()
-            .custom_inbox_prefix(self.who(user).inbox())
-            .event_callback(move |event| {
-                if let async_nats::Event::ServerError(error) = event {
-                    tell.send(error.to_string()).ok();
-                }
-                std::future::ready(())
-            })
-            .connect(&login.server.url)
+        Wire::connect(&self.login(user), self.who(user).inbox()).await.unwrap()
+    }
+
+    /// The same with the NATS user of a file; none if the broker does not admit it.
+    pub async fn wire_with(&self, file: &Path) -> Option<Wire> {
+        let credentials = Credentials::read(&fs::read_to_string(file).unwrap());
+        Wire::connect(&Login { server: self.run().server, credentials }, "_INBOX.nobody".to_owned())
             .await
-            .unwrap();
-        Wire { client, refusals }
+            .ok()
     }
 }
 
@@ -158,6 +152,28 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// Connects as a NATS user.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not admit it.
+    pub async fn connect(login: &Login, inbox: String) -> Result<Self, async_nats::ConnectError> {
+        let (tell, refusals) = unbounded_channel();
+        let client = login
+            .options()
+            .unwrap()
+            .custom_inbox_prefix(inbox)
+            .event_callback(move |event| {
+                if let async_nats::Event::ServerError(error) = event {
+                    tell.send(error.to_string()).ok();
+                }
+                std::future::ready(())
+            })
+            .connect(&login.server.url)
+            .await?;
+        Ok(Self { client, refusals })
+    }
+
     /// Whether the broker lets this NATS user publish to the subject.
     pub async fn may_publish(&mut self, subject: &str) -> bool {
         self.client.publish(subject.to_owned(), "".into()).await.unwrap();

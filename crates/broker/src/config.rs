@@ -111,7 +111,7 @@ impl Config {
     /// The configuration as nats-server reads it.
     pub(crate) fn render(&self, files: &Files) -> String {
         let port = self.port.map_or(-1, i32::from);
-        let users: String = self.users.iter().map(ToString::to_string).collect();
+        let authorization = authorization(&self.users);
         let (host, tls) = (self.listen.address(), self.listen.render());
         let (ports, pid, log) = (path(&files.ports()), path(&files.pid()), path(&files.log()));
         let store = path(&files.store());
@@ -131,13 +131,16 @@ jetstream {{
   max_memory_store: 256MB
   max_file_store: 4GB
 }}
-authorization {{
-  users: [
-{users}  ]
-}}
-"#
+{authorization}"#
         )
     }
+}
+
+/// The users as they stand in a server's configuration.
+#[must_use]
+pub fn authorization(users: &[User]) -> String {
+    let users: String = users.iter().map(ToString::to_string).collect();
+    format!("authorization {{\n  users: [\n{users}  ]\n}}\n")
 }
 
 impl Display for User {

@@ -12,6 +12,7 @@ use crate::audit::follow::Follow;
 use crate::audit::only::Only;
 use crate::keys::Named;
 use crate::listen::Listening;
+use crate::nats::{Permissions, ServerOption};
 use crate::server::Tls;
 use crate::sources::SourcePorts;
 
@@ -92,6 +93,11 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: Audit,
     },
+    /// Says what an existing NATS server has to know of Agent OTP.
+    Nats {
+        #[command(subcommand)]
+        verb: Nats,
+    },
     /// Shows, protects and replaces the keys of a data directory.
     Keys {
         #[command(subcommand)]
@@ -105,6 +111,16 @@ pub(crate) enum Verb {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Nats {
+    /// Prints the NATS users of Agent OTP, or the roles for operator mode: what each may do, and nothing else.
+    ///
+    /// `config` is for a server whose users stand in its configuration: they log in with the keys of this data directory.
+    /// `operator` and `operator-json` are for operator mode: one scoped signing key for each role, with the owner's id in
+    /// its template, so that whoever holds the owner's keys makes users of that owner and of no other.
+    Permissions(Permissions),
 }
 
 #[derive(Debug, Subcommand)]
@@ -175,6 +191,8 @@ pub(crate) struct Up {
     pub(crate) nats_port: Option<u16>,
     #[command(flatten)]
     pub(crate) listening: Listening,
+    #[command(flatten)]
+    pub(crate) server: ServerOption,
     #[command(flatten)]
     pub(crate) source_ports: SourcePorts,
     #[command(flatten)]

@@ -63,7 +63,7 @@ pub(crate) async fn catch_up(place: &Place, trail: &mut Trail) {
     let last = async {
         let run = place.run()?;
         let local = setup::local()?;
-        let login = Place::login(&run.server()?, &place.member_user(Role::Auditor, &local))?;
+        let login = run.access(place)?.member(Role::Auditor, &local)?;
         let who = Who::Member { owner: run.owner.parse()?, role: Role::Auditor, name: local };
         anyhow::Ok(Replay::new(Connection::open(&login, &who).await?).last().await?)
     };

@@ -52,6 +52,6 @@ fn ask(awaited: &Awaited) -> anyhow::Result<Code> {
 
 async fn paste(place: &Place, local: MemberId) -> anyhow::Result<Paste> {
     let run = place.run()?;
-    let login = Place::login(&run.server()?, &place.member_user(Role::Capturer, &local))?;
+    let login = run.access(place)?.member(Role::Capturer, &local)?;
     Ok(Paste::connect(&login, place.member(Role::Capturer, &local), local).await?)
 }

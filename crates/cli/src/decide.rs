@@ -88,6 +88,6 @@ async fn approver(place: &Place) -> anyhow::Result<Approver> {
     let run = place.run()?;
     let local = setup::local()?;
     tokio::task::block_in_place(|| place.unlock([&place.member(Role::Approver, &local)]))?;
-    let login = Place::login(&run.server()?, &place.member_user(Role::Approver, &local))?;
+    let login = run.access(place)?.member(Role::Approver, &local)?;
     Ok(Approver::connect(&login, place.member(Role::Approver, &local), local).await?)
 }

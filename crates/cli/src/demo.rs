@@ -10,7 +10,7 @@ use agent_otp_agent::{Agent, Asking, Pending, WaitError};
 use agent_otp_audit::Trail;
 use agent_otp_domain::{Channels, EventType, Filter, MemberId, Role, SealedCode, Wanted};
 use agent_otp_jetstream::message::{Ask, RefusalCode};
-use agent_otp_jetstream::{CallError, Connection, Feed, Member, Replay, Server, Vault, Who, clock};
+use agent_otp_jetstream::{CallError, Connection, Feed, Member, Replay, Vault, Who, clock};
 use agent_otp_keyring::Passphrase;
 use agent_otp_trust::{Consume, Nonce, VerifiedRequest};
 use agent_otp_user::{Approver, Notices, View};
@@ -19,14 +19,16 @@ use lettre::message::header::ContentType;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use tokio::time::timeout;
 
+use crate::access::Access;
 use crate::args::{Demo, MailProof};
 use crate::demo::search::{Needles, search};
 use crate::demo::tale::Tale;
+use crate::host::{Own, Which};
 use crate::listen::Listening;
 use crate::place::Place;
 use crate::sources::SourcePorts;
 use crate::stack::{Options, Stack};
-use crate::{host, print, setup};
+use crate::{print, setup};
 
 /// How long any one step may take.
 const STEP: Duration = Duration::from_secs(20);
@@ -44,12 +46,8 @@ pub(crate) async fn run(demo: Demo, passphrase: Option<Passphrase>) -> anyhow::R
     );
     tale.tell(&format!("machine, in {}, which is deleted at the end.", dir.path().display()));
     let options = Options {
-        broker: host::Options {
-            nats_server: found.path,
-            nats_port: None,
-            listening: Listening::default(),
-            command: "agent-otp demo",
-        },
+        broker: Which::Own(Own { nats_server: found.path, nats_port: None, listening: Listening::default() }),
+        command: "agent-otp demo",
         source_ports: SourcePorts::default(),
         mail: MailProof { accept_unverified_mail: true, ..MailProof::default() },
     };
@@ -70,7 +68,7 @@ pub(crate) async fn run(demo: Demo, passphrase: Option<Passphrase>) -> anyhow::R
 struct Cast<'a> {
     place: &'a Place,
     smtp: &'a str,
-    server: Server,
+    access: Access,
     agent: Agent,
     approver: Approver,
     vault: Vault,
@@ -86,13 +84,13 @@ impl<'a> Cast<'a> {
     async fn tell(place: &'a Place, stack: &'a Stack, tale: &mut Tale) -> anyhow::Result<()> {
         let run = &stack.host.run;
         let (name, local): (MemberId, _) = (AGENT.parse()?, setup::local()?);
-        let server = run.server()?;
-        let login = |role, name: &MemberId| Place::login(&server, &place.member_user(role, name));
-        let relay = Place::login(&server, &place.operator_user("relay"))?;
+        let access = run.access(place)?;
+        let login = |role, name: &MemberId| access.member(role, name);
+        let relay = access.operator("relay")?;
         let cast = Self {
             place,
             smtp: run.sources.get("smtp").context("no source takes mail")?,
-            server: server.clone(),
+            access: access.clone(),
             agent: Agent::connect(&login(Role::Agent, &name)?, place.member(Role::Agent, &name), name)
                 .await?,
             approver: Approver::connect(
@@ -151,7 +149,7 @@ impl<'a> Cast<'a> {
         tale.check("erased", "the relay erased the ciphertext", is_erased);
 
         let pin = self.place.member(Role::Agent, &key.agent).pin()?;
-        let login = Place::login(&self.server, &self.place.member_user(Role::Agent, &key.agent))?;
+        let login = self.access.member(Role::Agent, &key.agent)?;
         let again =
             Member::connect(&login, Role::Agent, key.agent.clone(), pin.owner_key, pin.roster).await?;
         let (roster, _) = again.verifier.current(clock::now()).await?;
@@ -228,7 +226,7 @@ impl<'a> Cast<'a> {
     async fn trail(&self, tale: &mut Tale) -> anyhow::Result<()> {
         tale.chapter("What stays: the trail");
         let local = setup::local()?;
-        let login = Place::login(&self.server, &self.place.member_user(Role::Auditor, &local))?;
+        let login = self.access.member(Role::Auditor, &local)?;
         let owner = self.approver.bus().owner().clone();
         let who = Who::Member { owner, role: Role::Auditor, name: local };
         let last = Replay::new(Connection::open(&login, &who).await?).last().await?;

@@ -1,4 +1,5 @@
-//! The broker of a data directory: run with the keys that lie there, provisioned, and replaced when it dies.
+//! The broker of a data directory: run with the keys that lie there, provisioned, and replaced when it dies; or one that
+//! somebody else runs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,13 +8,14 @@ use std::time::Duration;
 use agent_otp_broker::{Broker, Config, StartError, User};
 use agent_otp_jetstream::nats_user::Changes;
 use agent_otp_jetstream::provision::{ProvisionError, Settings, provision};
-use agent_otp_jetstream::{Connection, Who};
-use anyhow::{Context as _, bail};
+use agent_otp_jetstream::{ConnectError, Connection, Server, Who};
+use anyhow::{Context as _, anyhow, bail};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::exit;
 use crate::listen::{self, Listening};
+use crate::nats::Existing;
 use crate::place::{BROKER_PORT, Hold, Part, Place, Run};
 use crate::server::RunTls;
 use crate::setup::{self, Setup};
@@ -24,30 +26,48 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 /// How often the broker is asked for its streams; each time takes 2 s if it does not answer.
 const PROVISIONS_MAX: u32 = 5;
 
+/// What an existing server lacks that knows none of our users.
+const STRANGER: &str = "this server has to be told of the NATS users of this data directory: put what `agent-otp nats \
+     permissions` prints into its configuration and reload it, or name credentials with --creds";
+
+/// Which broker.
+#[derive(Debug, Clone)]
+pub(crate) enum Which {
+    /// One that is run here.
+    Own(Own),
+    /// One that is there.
+    Existing(Existing),
+}
+
 /// How the broker is to run.
 #[derive(Debug, Clone)]
-pub(crate) struct Options {
+pub(crate) struct Own {
     pub(crate) nats_server: PathBuf,
     pub(crate) nats_port: Option<u16>,
     pub(crate) listening: Listening,
-    /// What was typed.
-    pub(crate) command: &'static str,
 }
 
 /// The broker, and what is said of it in `run.json`.
 #[derive(Debug)]
 pub(crate) struct Host {
     place: Place,
+    /// None if somebody else runs the broker.
+    running: Option<Running>,
+    changes: Changes,
+    pub(crate) run: Run,
+    pub(crate) is_first: bool,
+    _hold: Hold,
+}
+
+/// A broker that is run here.
+#[derive(Debug)]
+struct Running {
     nats_server: PathBuf,
     config: Config,
     /// The users of this machine; the others stand in a directory.
     own: Vec<User>,
     /// None only while a dead broker is being replaced.
     broker: Option<Broker>,
-    changes: Changes,
-    pub(crate) run: Run,
-    pub(crate) is_first: bool,
-    _hold: Hold,
 }
 
 impl Host {
@@ -56,44 +76,44 @@ impl Host {
     /// Nobody is told yet: see [`Host::say_running`].
     pub(crate) async fn start(
         place: &Place,
-        options: Options,
+        which: Which,
+        command: &'static str,
         say: &mut dyn FnMut(&str),
     ) -> anyhow::Result<Self> {
-        let Options { nats_server, nats_port, listening, command } = options;
         let hold = place.hold(Part::Broker, command)?;
-        let Setup { owner, users: own, creds, is_first } = setup::run(place)?;
+        let Setup { owner, users, creds, is_first } = setup::run(place)?;
         if let Some(pid) = agent_otp_broker::stop_orphan(&place.nats()).await? {
             say(&format!("stopped the nats-server (pid {pid}) that an `{command}` before left behind"));
         }
-        let asked = listening.port().or(nats_port);
-        let port = asked.or(place.ports().get(BROKER_PORT).copied());
         let changes = place.nats_users().changes().context("cannot listen for changes of the NATS users")?;
-        let users = setup::with_admitted(place, &own)?;
-        let mut config = Config { dir: place.nats(), listen: listening.listen(place)?, port, users };
-        let broker = match Broker::start(&nats_server, config.clone()).await {
-            Err(StartError::PortTaken { .. }) if asked.is_none() && !listening.is_public() => {
-                config.port = None;
-                Broker::start(&nats_server, config.clone()).await?
-            }
-            started => started?,
-        };
-        config.port = Some(broker.port());
-        place.remember_ports([(BROKER_PORT.to_owned(), broker.port())])?;
-        let server = listen::server(broker.url(), &config.listen);
-        let run = Run {
-            nats_tls: RunTls::of(&server),
-            nats_public_url: listening.public_url(broker.port()),
-            nats_url: server.url,
+        let run = |server: &Server, creds: BTreeMap<String, PathBuf>| Run {
+            nats_url: server.url.clone(),
+            nats_tls: RunTls::of(server),
+            nats_public_url: None,
             owner: owner.to_string(),
             sources: BTreeMap::new(),
             creds,
             pid: std::process::id(),
-            nats_pid: broker.pid(),
-            nats_store: place.nats().join("store"),
+            nats_pid: None,
+            nats_store: None,
         };
-        let place = place.clone();
-        let broker = Some(broker);
-        let host = Self { place, nats_server, config, own, broker, changes, run, is_first, _hold: hold };
+        let (running, run) = match which {
+            Which::Own(own) => {
+                let public = own.listening.clone();
+                let running = Running::start(place, own, users).await?;
+                let broker = running.broker()?;
+                let server = listen::server(broker.url(), &running.config.listen);
+                let run = Run {
+                    nats_public_url: public.public_url(broker.port()),
+                    nats_pid: Some(broker.pid()),
+                    nats_store: Some(place.nats().join("store")),
+                    ..run(&server, creds)
+                };
+                (Some(running), run)
+            }
+            Which::Existing(existing) => (None, run(&existing.server, existing.files(creds)?)),
+        };
+        let host = Self { place: place.clone(), running, changes, run, is_first, _hold: hold };
         host.provision().await?;
         Ok(host)
     }
@@ -106,18 +126,42 @@ impl Host {
     /// Makes the streams that are missing. A broker on a busy disk may take longer than it is waited for: then it is
     /// asked again, which is harmless.
     async fn provision(&self) -> anyhow::Result<()> {
-        let login = Place::login(&self.run.server()?, &self.place.operator_user("provision"))?;
-        let connection = Connection::open(&login, &Who::Operator("provision")).await?;
+        let (connection, patience) = self.provisioner().await?;
         let mut tries = 1;
         loop {
             match provision(&connection, Settings::default()).await {
-                Err(error @ ProvisionError::Refused { .. }) if tries < PROVISIONS_MAX => {
+                Err(error @ ProvisionError::Refused { .. }) if tries < patience => {
                     warn!(error = exit::chain(&error.into()), "asking the broker again");
                     tries += 1;
+                }
+                Err(error @ ProvisionError::Refused { .. }) if self.running.is_none() => {
+                    return Err(error).context(
+                        "not every stream of Agent OTP is on this server, and this NATS user may not make it: have \
+                         `agent-otp-relay provision` run by one who may, or admit the user `provision`",
+                    );
                 }
                 provisioned => return Ok(provisioned.map(drop)?),
             }
         }
+    }
+
+    /// Who makes the streams, and how often it is worth to try. An existing server may have no user for that: then the
+    /// relay's sees whether all is there.
+    async fn provisioner(&self) -> anyhow::Result<(Connection, u32)> {
+        let access = self.run.access(&self.place)?;
+        if self.run.creds.contains_key("provision") {
+            match Connection::open(&access.operator("provision")?, &Who::Operator("provision")).await {
+                Err(ConnectError::NotAdmitted { .. }) if self.running.is_none() => {}
+                opened => return Ok((opened?, PROVISIONS_MAX)),
+            }
+        }
+        let opened = Connection::open(&access.operator("relay")?, &Who::Operator("relay")).await;
+        let is_stranger = matches!(opened, Err(ConnectError::NotAdmitted { .. }));
+        let opened = opened.map_err(|error| {
+            let error = anyhow!(error);
+            if is_stranger { error.context(STRANGER) } else { error }
+        });
+        Ok((opened?, 1))
     }
 
     /// Keeps a broker running until `stop` is cancelled: one that dies is replaced, and whoever says that its users have
@@ -128,14 +172,12 @@ impl Host {
         say: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
         loop {
-            let Some(broker) = &mut self.broker else { bail!("there is no broker") };
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                exited = broker.exited() => {
-                    let status = exited.map_or_else(|error| error.to_string(), |status| status.to_string());
-                    say(&format!("nats-server has died ({status}); it is started again"));
+                died = Running::died(self.running.as_mut()) => {
+                    say(&format!("nats-server has died ({}); it is started again", died?));
                     self.replace(stop).await?;
-                    say(&format!("nats-server runs again as pid {}", self.run.nats_pid));
+                    say(&format!("nats-server runs again as pid {}", self.run.nats_pid.unwrap_or_default()));
                 }
                 change = self.changes.next() => {
                     let change = change.context("cannot hear of changes of the NATS users")?;
@@ -148,21 +190,27 @@ impl Host {
 
     /// Has the broker take its users as they stand: those who were added may connect, those who were removed are cut off.
     async fn admit(&mut self) -> anyhow::Result<()> {
-        let users = setup::with_admitted(&self.place, &self.own)?;
-        let broker = self.broker.as_mut().context("there is no broker")?;
-        broker.reload(users.clone()).await?;
-        self.config.users = users;
+        let Some(running) = &mut self.running else {
+            bail!(
+                "this NATS server is not run by Agent OTP: its administrator admits and removes users, as `agent-otp \
+                 nats permissions` prints them"
+            )
+        };
+        let users = setup::with_admitted(&self.place, &running.own)?;
+        running.broker.as_mut().context("there is no broker")?.reload(users.clone()).await?;
+        running.config.users = users;
         Ok(())
     }
 
     async fn replace(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
+        let Some(running) = &mut self.running else { bail!("there is no broker") };
         // Its directory is let go of before the next one takes it.
-        drop(self.broker.take());
+        drop(running.broker.take());
         loop {
-            match Broker::start(&self.nats_server, self.config.clone()).await {
+            match Broker::start(&running.nats_server, running.config.clone()).await {
                 Ok(broker) => {
-                    self.run.nats_pid = broker.pid();
-                    self.broker = Some(broker);
+                    self.run.nats_pid = Some(broker.pid());
+                    running.broker = Some(broker);
                     self.provision().await?;
                     return self.say_running();
                 }
@@ -176,10 +224,42 @@ impl Host {
     }
 
     /// Stops the broker, and says that nothing runs any more.
-    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        if let Some(broker) = self.broker.take() {
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        if let Some(broker) = self.running.and_then(|running| running.broker) {
             broker.stop().await?;
         }
         self.place.say_stopped()
+    }
+}
+
+impl Running {
+    async fn start(place: &Place, asked: Own, own: Vec<User>) -> anyhow::Result<Self> {
+        let Own { nats_server, nats_port, listening } = asked;
+        let asked = listening.port().or(nats_port);
+        let port = asked.or(place.ports().get(BROKER_PORT).copied());
+        let users = setup::with_admitted(place, &own)?;
+        let mut config = Config { dir: place.nats(), listen: listening.listen(place)?, port, users };
+        let broker = match Broker::start(&nats_server, config.clone()).await {
+            Err(StartError::PortTaken { .. }) if asked.is_none() && !listening.is_public() => {
+                config.port = None;
+                Broker::start(&nats_server, config.clone()).await?
+            }
+            started => started?,
+        };
+        config.port = Some(broker.port());
+        place.remember_ports([(BROKER_PORT.to_owned(), broker.port())])?;
+        Ok(Self { nats_server, config, own, broker: Some(broker) })
+    }
+
+    fn broker(&self) -> anyhow::Result<&Broker> {
+        self.broker.as_ref().context("there is no broker")
+    }
+
+    /// Waits until the broker dies, and says how; for ever if somebody else runs it.
+    async fn died(running: Option<&mut Self>) -> anyhow::Result<String> {
+        let Some(running) = running else { return std::future::pending().await };
+        let broker = running.broker.as_mut().context("there is no broker")?;
+        let exited = broker.exited().await;
+        Ok(exited.map_or_else(|error| error.to_string(), |status| status.to_string()))
     }
 }

@@ -1,5 +1,6 @@
 //! The `agent-otp` program: everything that a person types.
 
+mod access;
 mod alarms;
 mod args;
 mod audit;
@@ -14,6 +15,7 @@ mod host;
 mod interrupt;
 mod keys;
 mod listen;
+mod nats;
 mod party;
 mod passphrase;
 mod place;
@@ -84,6 +86,7 @@ async fn run(cli: Cli, environment: Option<Zeroizing<String>>) -> anyhow::Result
         Verb::Capture { id } => capture::run(&place()?, &id).await,
         Verb::Decode { pretty } => decode::run(pretty),
         Verb::Audit { verb } => audit::run(&place()?, verb).await,
+        Verb::Nats { verb } => nats::run(place, verb),
         Verb::Keys { verb } => keys::run(&place()?, verb),
         Verb::Alarms { json } => alarms::run(&place()?, json).await,
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use agent_otp_audit::Projector;
 use agent_otp_domain::Role;
 use agent_otp_jetstream::provision::Settings;
-use agent_otp_jetstream::{Connection, Member, Server, Who};
+use agent_otp_jetstream::{Connection, Member, Who};
 use agent_otp_relay::Relay;
 use agent_otp_user::source::Told;
 use agent_otp_user::{Approver, Capturer, Intake, Notices, Owner};
@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::access::Access;
 use crate::args::MailProof;
 use crate::place::{Hold, Part, Place};
 use crate::setup;
@@ -29,7 +30,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Parties {
     place: Place,
-    server: Server,
+    access: Access,
     /// What was typed: said to whoever finds a part of the data directory held.
     command: &'static str,
     tasks: JoinSet<anyhow::Result<()>>,
@@ -39,10 +40,10 @@ pub(crate) struct Parties {
 
 impl Parties {
     /// None yet, on that broker.
-    pub(crate) fn new(place: &Place, server: Server, command: &'static str) -> Self {
+    pub(crate) fn new(place: &Place, access: Access, command: &'static str) -> Self {
         Self {
             place: place.clone(),
-            server,
+            access,
             command,
             tasks: JoinSet::new(),
             stop: CancellationToken::new(),
@@ -52,7 +53,7 @@ impl Parties {
 
     /// Starts a relay, and returns when it answers. It holds nothing: any number of them serve side by side.
     pub(crate) async fn relay(&mut self) -> anyhow::Result<()> {
-        let login = Place::login(&self.server, &self.place.operator_user("relay"))?;
+        let login = self.access.operator("relay")?;
         let relay = Relay::new(Connection::open(&login, &Who::Operator("relay")).await?, Settings::default());
         let (ready, answers) = oneshot::channel();
         let stop = self.stop.clone();
@@ -77,7 +78,7 @@ impl Parties {
         let told = sources.iter().map(|source| source.told()).collect();
 
         let local = setup::local()?;
-        let user = |role| Place::login(&self.server, &place.member_user(role, &local));
+        let user = |role| self.access.member(role, &local);
         let home = |role| place.member(role, &local);
         let approver = Approver::connect(&user(Role::Approver)?, home(Role::Approver), local.clone()).await?;
         let bus = approver.bus().clone();
@@ -111,7 +112,7 @@ impl Parties {
     pub(crate) async fn audit(&mut self) -> anyhow::Result<()> {
         self.holds.push(self.place.hold(Part::Audit, self.command)?);
         let local = setup::local()?;
-        let login = Place::login(&self.server, &self.place.member_user(Role::Auditor, &local))?;
+        let login = self.access.member(Role::Auditor, &local)?;
         let pin = self.place.member(Role::Auditor, &local).pin()?;
         let auditor =
             Member::connect(&login, Role::Auditor, local, pin.owner_key.clone(), pin.roster).await?;

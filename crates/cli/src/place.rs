@@ -6,15 +6,14 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use agent_otp_broker::UserKey;
 use agent_otp_domain::{MemberId, Role, Services};
 use agent_otp_jetstream::nats_user::NatsUsers;
-use agent_otp_jetstream::{Credentials, Login, Server};
 use agent_otp_keyring::{Home, Passphrase, private};
 use anyhow::{Context as _, bail};
 use etcetera::AppStrategy as _;
 use serde::{Deserialize, Serialize};
 
+use crate::access::Access;
 use crate::passphrase;
 use crate::server::RunTls;
 
@@ -47,10 +46,12 @@ pub(crate) struct Run {
     pub(crate) creds: BTreeMap<String, PathBuf>,
     /// The process of `up`.
     pub(crate) pid: u32,
-    /// The broker's process.
-    pub(crate) nats_pid: u32,
-    /// Where the broker keeps its streams.
-    pub(crate) nats_store: PathBuf,
+    /// The broker's process, if `up` runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) nats_pid: Option<u32>,
+    /// Where that broker keeps its streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) nats_store: Option<PathBuf>,
 }
 
 /// The ports of the last run, which the next one takes again if they are free: the broker's as [`BROKER_PORT`], and
@@ -61,9 +62,10 @@ pub(crate) type Ports = BTreeMap<String, u16>;
 pub(crate) const BROKER_PORT: &str = "nats";
 
 impl Run {
-    /// How programs of this machine reach the broker.
-    pub(crate) fn server(&self) -> anyhow::Result<Server> {
-        RunTls::server(self.nats_tls.as_ref(), &self.nats_url)
+    /// How programs of this machine reach the broker, and log in there.
+    pub(crate) fn access(&self, place: &Place) -> anyhow::Result<Access> {
+        let server = RunTls::server(self.nats_tls.as_ref(), &self.nats_url)?;
+        Ok(Access::new(place, server, self.creds.clone()))
     }
 }
 
@@ -280,13 +282,6 @@ impl Place {
         ports.extend(more);
         private::replace(&self.dir.join("ports.json"), &serde_json::to_vec(&ports)?)?;
         Ok(())
-    }
-
-    /// How a NATS user of this place logs in.
-    pub(crate) fn login(server: &Server, user: &Path) -> anyhow::Result<Login> {
-        let key = UserKey::load(user)?;
-        let credentials = Credentials::Nkey(key.seed().to_owned().into());
-        Ok(Login { server: server.clone(), credentials })
     }
 
     /// The names of the members with this role.

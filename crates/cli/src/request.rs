@@ -94,7 +94,7 @@ async fn begin(place: &Place, asked: Request) -> anyhow::Result<Pending> {
     }
     tokio::task::block_in_place(|| place.unlock([&home]))?;
     let home = place.member(Role::Agent, &asked.agent);
-    let login = Place::login(&run.server()?, &place.member_user(Role::Agent, &asked.agent))?;
+    let login = run.access(place)?.member(Role::Agent, &asked.agent)?;
     let agent = Agent::connect(&login, home, asked.agent).await?;
     let asking = Asking { reason: asked.reason, filter, ttl: asked.ttl };
     agent.request(asking).await.context("the request was not made")

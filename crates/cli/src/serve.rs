@@ -1,13 +1,14 @@
 //! `agent-otp serve`: one part of what `up` runs, in a process of its own, as a service manager wants it.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use agent_otp_jetstream::Server;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::args::{Serve, ServeAt, ServeBroker, ServeUser};
-use crate::host::{Host, Options};
+use crate::host::{Host, Own, Which};
 use crate::party::Parties;
 use crate::place::Place;
 use crate::{interrupt, print, setup, up};
@@ -30,13 +31,8 @@ pub(crate) async fn run(place: &Place, part: Serve) -> anyhow::Result<ExitCode> 
 async fn broker(place: &Place, options: ServeBroker, stop: CancellationToken) -> anyhow::Result<()> {
     let mut say = |line: &str| print::say(line);
     let nats_server = up::find(options.nats_server.as_deref(), &mut say)?;
-    let options = Options {
-        nats_server,
-        nats_port: options.nats_port,
-        listening: options.listening,
-        command: "agent-otp serve broker",
-    };
-    let starting = Host::start(place, options, &mut say);
+    let own = Own { nats_server, nats_port: options.nats_port, listening: options.listening };
+    let starting = Host::start(place, Which::Own(own), "agent-otp serve broker", &mut say);
     let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
     let mut host = started?;
     host.say_running()?;
@@ -50,9 +46,9 @@ async fn broker(place: &Place, options: ServeBroker, stop: CancellationToken) ->
 
 async fn relay(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::Result<()> {
     setup::has_keys(place)?;
-    let server = server(place, at)?;
-    let url = server.url.clone();
-    let mut parties = Parties::new(place, server, "agent-otp serve relay");
+    let access = access(place, at)?;
+    let url = access.server.url.clone();
+    let mut parties = Parties::new(place, access, "agent-otp serve relay");
     let Some(started) = stop.run_until_cancelled(parties.relay()).await else { return Ok(()) };
     started?;
     ready(place, "The relay", &url);
@@ -61,9 +57,9 @@ async fn relay(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::R
 
 async fn user(place: &Place, options: ServeUser, stop: CancellationToken) -> anyhow::Result<()> {
     let owner = setup::owner_of(place)?;
-    let server = server(place, options.at)?;
-    let url = server.url.clone();
-    let mut parties = Parties::new(place, server, "agent-otp serve user");
+    let access = access(place, options.at)?;
+    let url = access.server.url.clone();
+    let mut parties = Parties::new(place, access, "agent-otp serve user");
     let starting = parties.user(owner, &options.source_ports, &options.mail);
     let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
     let told = started?;
@@ -74,9 +70,9 @@ async fn user(place: &Place, options: ServeUser, stop: CancellationToken) -> any
 
 async fn audit(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::Result<()> {
     setup::has_keys(place)?;
-    let server = server(place, at)?;
-    let url = server.url.clone();
-    let mut parties = Parties::new(place, server, "agent-otp serve audit");
+    let access = access(place, at)?;
+    let url = access.server.url.clone();
+    let mut parties = Parties::new(place, access, "agent-otp serve audit");
     let Some(started) = stop.run_until_cancelled(parties.audit()).await else { return Ok(()) };
     started?;
     ready(place, "The audit trail", &url);
@@ -93,11 +89,14 @@ async fn serve(mut parties: Parties, stop: CancellationToken) -> anyhow::Result<
     served
 }
 
-fn server(place: &Place, at: ServeAt) -> anyhow::Result<Server> {
+fn access(place: &Place, at: ServeAt) -> anyhow::Result<Access> {
     let ServeAt { nats_url, tls } = at;
-    nats_url.map_or_else(|| place.run()?.server(), |url| tls.server(url)).context(
-        "it is not known where the broker listens: name it with --nats-url, or start it with `agent-otp serve broker`",
-    )
+    let Some(url) = nats_url else {
+        return place.run().and_then(|run| run.access(place)).context(
+            "it is not known where the broker listens: name it with --nats-url, or start it with `agent-otp serve broker`",
+        );
+    };
+    Ok(Access::new(place, tls.server(url)?, BTreeMap::new()))
 }
 
 fn ready(place: &Place, what: &str, url: &str) {

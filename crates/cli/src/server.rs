@@ -43,6 +43,11 @@ pub(crate) struct RunTls {
 }
 
 impl Tls {
+    /// Whether anything of it was typed.
+    pub(crate) fn is_typed(&self) -> bool {
+        self.pin.is_some() || self.authority.is_some() || self.chain.is_some()
+    }
+
     /// The broker at `url`, which speaks TLS if the URL says so or anything of it was typed.
     pub(crate) fn server(self, url: String) -> anyhow::Result<Server> {
         let Self { pin, authority, chain, key } = self;

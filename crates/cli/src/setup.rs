@@ -150,7 +150,7 @@ pub(crate) fn with_admitted(place: &Place, own: &[User]) -> anyhow::Result<Vec<U
     Ok(own.iter().cloned().chain(admitted).collect())
 }
 
-fn permissions(grants: Grants) -> Permissions {
+pub(crate) fn permissions(grants: Grants) -> Permissions {
     let responses = grants.respond.then_some(Responses { max: 1, expires: Duration::from_secs(30) });
     Permissions { publish: grants.publish, subscribe: grants.subscribe, responses }
 }

@@ -8,10 +8,11 @@ use agent_otp_user::source::Told;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Up;
+use crate::host::{Own, Which};
 use crate::place::{Place, Run};
 use crate::server::RunTls;
 use crate::stack::{Options, Stack};
-use crate::{host, interrupt, print, setup};
+use crate::{interrupt, print, setup};
 
 pub(crate) async fn run(place: &Place, up: Up) -> anyhow::Result<ExitCode> {
     // Before signals are listened to: Ctrl-C at the prompt is the prompt's.
@@ -34,18 +35,22 @@ async fn serve(place: &Place, up: Up, stop: &CancellationToken) -> anyhow::Resul
 async fn start(place: &Place, up: Up, say: &mut dyn FnMut(&str)) -> anyhow::Result<Stack> {
     let unverified = up.mail.unverified();
     let options = Options {
-        broker: host::Options {
-            nats_server: find(up.nats_server.as_deref(), say)?,
-            nats_port: up.nats_port,
-            listening: up.listening,
-            command: "agent-otp up",
-        },
+        broker: which(&up, say)?,
         source_ports: up.source_ports,
         mail: up.mail,
+        command: "agent-otp up",
     };
     let stack = Stack::start(place, options, say).await?;
     greet(place, &stack, unverified);
     Ok(stack)
+}
+
+fn which(up: &Up, say: &mut dyn FnMut(&str)) -> anyhow::Result<Which> {
+    if let Some(existing) = up.server.clone().existing()? {
+        return Ok(Which::Existing(existing));
+    }
+    let nats_server = find(up.nats_server.as_deref(), say)?;
+    Ok(Which::Own(Own { nats_server, nats_port: up.nats_port, listening: up.listening.clone() }))
 }
 
 /// The nats-server to run: found or installed.
@@ -63,7 +68,8 @@ fn greet(place: &Place, stack: &Stack, unverified: Unverified) {
     let data = place.dir().display();
     let made = if stack.host.is_first { " (made now, with one agent: shopper)" } else { "" };
     print::say(&format!("Agent OTP is up. Data: {data}{made}"));
-    print::say(&format!("  broker   {}  (pid {})", run.nats_url, run.nats_pid));
+    let whose = run.nats_pid.map_or("an existing server".to_owned(), |pid| format!("pid {pid}"));
+    print::say(&format!("  broker   {}  ({whose})", run.nats_url));
     greet_others(run);
     print::say(&format!("  owner    {}", run.owner));
     greet_sources(&stack.told, unverified);

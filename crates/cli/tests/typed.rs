@@ -21,6 +21,18 @@ fn help_says_what_can_be_typed() {
     });
     insta::assert_snapshot!("help_of_keys", [typed(&["keys", "--help"]), keys.join("\n")].join("\n"));
     insta::assert_snapshot!("help_of_alarms", typed(&["alarms", "--help"]));
+    insta::assert_snapshot!("help_of_nats", typed(&["nats", "permissions", "--help"]));
+}
+
+#[test]
+fn the_permissions_of_an_owner_are_printed_for_both_modes_of_a_server() {
+    let owner = "a".repeat(32);
+    let known = "approver:tablet=UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
+    let permissions =
+        ["nats", "permissions", "--owner", &owner, "--member", "agent:booker", "--member", known];
+    let printed = ["config", "operator", "operator-json"]
+        .map(|format| typed(&[&permissions[..], &["--format", format]].concat()));
+    insta::assert_snapshot!("permissions", printed.join("\n"));
 }
 
 #[test]

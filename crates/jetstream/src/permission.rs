@@ -5,6 +5,11 @@ use agent_otp_domain::{MemberId, OwnerId, Role};
 use crate::connection::Who;
 use crate::subject::{self, Verb};
 
+/// What NATS puts a user's name in place of, in the template of a scoped signing key (operator mode).
+const TEMPLATE_NAME: &str = "{{name()}}";
+/// A name that stands where that is to stand, while a template is made.
+const NAME: &str = "name-of-the-user";
+
 /// The subjects of one NATS user.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grants {
@@ -35,6 +40,32 @@ pub fn member(owner: &OwnerId, role: Role, name: &MemberId) -> Grants {
         subscribe: vec![events, format!("{}.>", who.inbox())],
         respond: false,
     }
+}
+
+/// Any member in this role, whom a scoped signing key of the owner makes: a template with the user's name in it.
+#[must_use]
+pub fn members(owner: &OwnerId, role: Role) -> Grants {
+    template(|name| member(owner, role, name))
+}
+
+/// Anyone who wants to become a member, the same way; the user's name is the enrolment's id.
+#[must_use]
+pub fn enrolments(owner: &OwnerId) -> Grants {
+    template(|id| enrolment(owner, id))
+}
+
+fn template(of: impl FnOnce(&MemberId) -> Grants) -> Grants {
+    #[expect(clippy::expect_used, reason = "the constant is a name, as a test of each template shows")]
+    let name = NAME.parse().expect("a constant name");
+    let Grants { publish, subscribe, respond } = of(&name);
+    let named = |subjects: Vec<String>| subjects.iter().map(|subject| named(subject)).collect();
+    Grants { publish: named(publish), subscribe: named(subscribe), respond }
+}
+
+/// The subject with the template's name in it.
+fn named(subject: &str) -> String {
+    let tokens = subject.split('.').map(|token| if token == NAME { TEMPLATE_NAME } else { token });
+    tokens.collect::<Vec<_>>().join(".")
 }
 
 /// The relay: the bus, the four streams, its two durables, and of the vault everything.

@@ -17,7 +17,7 @@ pub(crate) async fn run(place: &Place, as_json: bool) -> anyhow::Result<ExitCode
     let started = clock::now();
     let run = place.run().context("the log cannot be read, and the trail stays as it is")?;
     let local = setup::local()?;
-    let login = Place::login(&run.server()?, &place.member_user(Role::Auditor, &local))?;
+    let login = run.access(place)?.member(Role::Auditor, &local)?;
     let pin = place.member(Role::Auditor, &local).pin()?;
     let auditor = Member::connect(&login, Role::Auditor, local, pin.owner_key.clone(), pin.roster).await?;
     let rebuilt = agent_otp_audit::rebuild(&place.audit(), auditor.bus, pin.owner_key).await?;

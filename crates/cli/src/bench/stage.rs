@@ -1,5 +1,6 @@
 //! A broker, a relay, a user's side that approves everything, and an agent: all real, in this one process.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::args::MailProof;
 use crate::party::tell;
 use crate::place::Place;
@@ -51,12 +53,16 @@ impl Ground {
 
     /// A connection of a program that belongs to no owner.
     pub(super) async fn operator(&self, name: &'static str) -> anyhow::Result<Connection> {
-        let login = Place::login(&Server::plain(self.broker.url()), &self.place.operator_user(name))?;
+        let login = self.access().operator(name)?;
         Ok(Connection::open(&login, &Who::Operator(name)).await?)
     }
 
+    fn access(&self) -> Access {
+        Access::new(&self.place, Server::plain(self.broker.url()), BTreeMap::new())
+    }
+
     fn login(&self, role: Role, name: &MemberId) -> anyhow::Result<Login> {
-        Place::login(&Server::plain(self.broker.url()), &self.place.member_user(role, name))
+        self.access().member(role, name)
     }
 
     /// Starts a relay, and has the owner's roster taken.
