@@ -9,7 +9,7 @@ use agent_otp_jetstream::message::RefusalCode;
 use agent_otp_jetstream::{CallError, ConnectError, Login, Member, clock};
 use agent_otp_keyring::{Home, KeyringError};
 use agent_otp_trust::{RosterRef, Untrusted, VerifiedRequest};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch as latest};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -40,6 +40,8 @@ pub struct Capturer {
     captures: JoinSet<Captured>,
     /// The decisions whose captures are on their way.
     capturing: BTreeSet<Digest>,
+    /// Until when a request is open, for the sources.
+    open_until: latest::Sender<Option<Timestamp>>,
 }
 
 /// What came of a capture.
@@ -81,7 +83,8 @@ impl Capturer {
         notices: Notices,
     ) -> Result<Self, CapturerError> {
         let sealer = Sealer::connect(login, home, name).await?;
-        let desk = Desk::new(sealer.key(), sealer.spent.decisions().into_iter().collect());
+        let mut desk = Desk::new(sealer.key(), sealer.spent.decisions().into_iter().collect());
+        desk.remember(sealer.spent.messages(), clock::now());
         Ok(Self {
             sealer: Arc::new(sealer),
             desk,
@@ -89,7 +92,14 @@ impl Capturer {
             mistimed: BTreeMap::new(),
             captures: JoinSet::new(),
             capturing: BTreeSet::new(),
+            open_until: latest::Sender::new(None),
         })
+    }
+
+    /// Until when a request is open that a message could answer, at the longest: see [`crate::Intake::while_open`].
+    #[must_use]
+    pub fn open_until(&self) -> latest::Receiver<Option<Timestamp>> {
+        self.open_until.subscribe()
     }
 
     /// Captures until `stop` is cancelled. Messages are kept in memory alone.
@@ -113,7 +123,11 @@ impl Capturer {
                     None => break,
                 },
                 update = updates.recv() => match update {
-                    Some(update) => self.learn(update),
+                    Some(update) => {
+                        self.learn(update);
+                        let until = self.desk.open_until();
+                        self.open_until.send_if_modified(|known| std::mem::replace(known, until) != until);
+                    }
                     None => break,
                 },
                 Some(joined) = self.captures.join_next() => {

@@ -45,6 +45,8 @@ pub struct Desk {
     messages: Shelf,
     /// The mails that were refused lately, for the user to be told of.
     rejected: VecDeque<Rejected>,
+    /// Until when a message could answer a request, at the longest.
+    open_until: Option<Timestamp>,
     /// What came since it was last worked out what fits what.
     new_requests: BTreeSet<RequestKey>,
     new_messages: Vec<Number>,
@@ -89,6 +91,8 @@ pub struct Release {
     pub code: Code,
     /// What it rests on.
     pub evidence: Evidence,
+    /// What names the message that it stood in, if anything does.
+    pub message: Option<Digest>,
 }
 
 impl Desk {
@@ -104,6 +108,7 @@ impl Desk {
             answered_by_sender: Index::default(),
             messages: Shelf::default(),
             rejected: VecDeque::new(),
+            open_until: None,
             new_requests: BTreeSet::new(),
             new_messages: Vec::new(),
             new_rejected: Vec::new(),
@@ -120,6 +125,17 @@ impl Desk {
     pub fn receive(&mut self, message: Message) {
         let number = self.messages.put(message);
         self.new_messages.push(number);
+    }
+
+    /// Until when a message could answer a request, approved or not, at the longest.
+    #[must_use]
+    pub fn open_until(&self) -> Option<Timestamp> {
+        self.open_until
+    }
+
+    /// Takes it that these messages were released before this desk was there: a source may bring them again.
+    pub fn remember(&mut self, messages: impl IntoIterator<Item = Digest>, now: Timestamp) {
+        self.released.messages.extend(messages.into_iter().map(|message| (message, now)));
     }
 
     /// Takes it that a mail was refused: whoever waits for one from its sender is told.
@@ -143,7 +159,14 @@ impl Desk {
             }
             self.touched.insert(request.key.clone());
             self.new_requests.insert(request.key.clone());
+            let (expires_at, is_open) = (request.request.expires_at, is_open(&request));
             self.requests.insert(request.key.clone(), request);
+            if is_open {
+                self.open_until = self.open_until.max(Some(expires_at));
+            } else if self.open_until == Some(expires_at) {
+                let open = self.requests.values().filter(|request| self::is_open(request));
+                self.open_until = open.map(|request| request.request.expires_at).max();
+            }
         }
     }
 
@@ -401,12 +424,17 @@ impl Desk {
         let is_of_it = |fit: &Fit| matches!(fit, Fit::Code(other) if other.expose() == code.expose());
         let others = self.messages.all().flat_map(|kept| &kept.fits);
         self.touched.extend(others.filter(|(_, fit)| is_of_it(fit)).map(|(other, _)| other.clone()));
-        Some(Release { request, decision, code, evidence })
+        Some(Release { request, decision, code, evidence, message: kept.message.id })
     }
 }
 
 /// How many other requests' agents are named to the user.
 const RIVALS_SHOWN: usize = 5;
+
+/// Whether a message could answer the request, now or once it is approved.
+fn is_open(request: &VerifiedRequest) -> bool {
+    request.end.is_none() && request.capture.is_none()
+}
 
 /// What a code is remembered by once it has left.
 fn digest(code: &Code) -> Digest {

@@ -188,7 +188,7 @@ impl Paste {
             received_at,
             purpose: None,
         };
-        let release = Release { request, decision, code, evidence };
+        let release = Release { request, decision, code, evidence, message: None };
         let offer = self.sealer.seal(release, roster).map_err(|error| match error {
             CaptureError::Spend(SpendError::Twice) => Obstacle::Spent.into(),
             error @ (CaptureError::Untrusted(_)

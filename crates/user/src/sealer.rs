@@ -56,7 +56,7 @@ impl Sealer {
 
     /// Seals a code and writes it down; what comes back is to be sent.
     pub(crate) fn seal(&self, release: Release, roster: RosterRef) -> Result<Offer, CaptureError> {
-        let Release { request, decision, code, evidence } = release;
+        let Release { request, decision, code, evidence, message } = release;
         // The request was verified when it was learnt of, and a key may have been revoked since.
         self.member.verifier.stands(&request).map_err(CaptureError::from).inspect_err(|error| {
             self.raise(Some(request.key.request), error);
@@ -74,7 +74,8 @@ impl Sealer {
             evidence,
         };
         let offer = Offer::new(self.identity.sign(&capture), sealed);
-        self.spent.write(Record::new(decision, &request.key, expiry(&request), offer.clone()))?;
+        let record = Record::new(decision, &request.key, expiry(&request), offer.clone());
+        self.spent.write(record.answered_by(message))?;
         info!(request = %request.key, "captured");
         Ok(offer)
     }

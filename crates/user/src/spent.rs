@@ -15,8 +15,9 @@ use agent_otp_keyring::{KeyringError, private};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-/// How long after its decision's end a record is kept: until no clock in the window could still act on it.
-const KEPT_AFTER: Duration = Duration::from_mins(2);
+/// How long after its decision's end a record is kept: until no clock in the window could still act on it, and no source
+/// brings the message again that it was answered by.
+const KEPT_AFTER: Duration = Duration::from_mins(12);
 const SUFFIX: &str = "spent";
 
 /// The records, one file each. The files are written outside of the lock: many may be under way at once.
@@ -54,6 +55,9 @@ pub struct Record {
     expires_at: Timestamp,
     /// What is offered again; nothing once the request has ended.
     offer: Option<Offer>,
+    /// What names the message that the code stood in, as [`crate::Message::id`]: it answers nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<Digest>,
 }
 
 /// A capture as it is sent.
@@ -90,7 +94,14 @@ impl Record {
             request: key.request,
             expires_at,
             offer: Some(offer),
+            message: None,
         }
+    }
+
+    /// The same, where the code stood in a message of this name.
+    #[must_use]
+    pub fn answered_by(self, message: Option<Digest>) -> Self {
+        Self { message, ..self }
     }
 
     /// Which request it answers.
@@ -157,6 +168,12 @@ impl Spent {
     #[must_use]
     pub fn decisions(&self) -> Vec<Digest> {
         self.known(|known| known.records.keys().chain(&known.damaged).copied().collect())
+    }
+
+    /// The messages that were answered with.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Digest> {
+        self.known(|known| known.records.values().filter_map(|record| record.message).collect())
     }
 
     /// The requests that have an offer standing.

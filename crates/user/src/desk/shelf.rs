@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use agent_otp_domain::{Purpose, RequestKey, Timestamp, Wanted};
+use tracing::warn;
 
 use super::fit::Fit;
 use crate::extract::{self, Findings};
@@ -70,6 +71,9 @@ impl Shelf {
             let Some(number) = unfit.or_else(|| others().next()).map(|(number, _)| *number) else { break };
             drop(self.take(number));
             self.dropped = self.dropped.saturating_add(1);
+            if self.dropped.is_power_of_two() {
+                warn!(dropped = self.dropped, kept = KEPT_MAX, "too many messages: the oldest are dropped");
+            }
         }
         self.received
     }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::given::{MS, TTL, at, capturer, key};
 
 /// How long a record outlives its decision.
-const KEPT_AFTER: Duration = Duration::from_mins(2);
+const KEPT_AFTER: Duration = Duration::from_mins(12);
 
 #[test]
 fn a_record_is_read_back_as_it_was_written() {
