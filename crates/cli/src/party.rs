@@ -7,7 +7,7 @@ use agent_otp_domain::Role;
 use agent_otp_jetstream::provision::Settings;
 use agent_otp_jetstream::{Connection, Member, Who};
 use agent_otp_relay::Relay;
-use agent_otp_user::source::Told;
+use agent_otp_user::source::{Source, Told};
 use agent_otp_user::{Approver, Capturer, Intake, Notices, Owner};
 use anyhow::{Context as _, anyhow, bail};
 use tokio::sync::oneshot;
@@ -72,9 +72,10 @@ impl Parties {
     ) -> anyhow::Result<Vec<Told>> {
         self.holds.push(self.place.hold(Part::User, self.command)?);
         let place = self.place.clone();
-        let sources = sources::bind(ports, &place.ports(), &place.sources()).await?;
-        let bound = sources.iter().map(|source| (source.name().to_owned(), source.local_addr().port()));
-        place.remember_ports(bound)?;
+        let mut sources = sources::bind(ports, &place.ports(), &place.sources()).await?;
+        let port = |source: &dyn Source| Some((source.name().to_owned(), source.local_addr()?.port()));
+        place.remember_ports(sources.iter().filter_map(|source| port(&**source)))?;
+        sources.extend(sources::open(&place.source_config()).await?);
         let told = sources.iter().map(|source| source.told()).collect();
 
         let local = setup::local()?;
@@ -94,6 +95,7 @@ impl Parties {
         let notices = Notices::open(place.notices());
         let capturer = Capturer::connect(&capturer, home(Role::Capturer), local.clone(), notices).await?;
         let (intake, messages) = Intake::new(mail.unverified(), mail.authenticator()?);
+        let intake = intake.while_open(capturer.open_until());
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             capturer.run(messages, stop).await;

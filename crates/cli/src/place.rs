@@ -243,6 +243,11 @@ impl Place {
         }
     }
 
+    /// What sources the user has configured.
+    pub(crate) fn source_config(&self) -> PathBuf {
+        self.dir.join("sources.toml")
+    }
+
     pub(crate) fn notices(&self) -> PathBuf {
         self.dir.join("notices.json")
     }

@@ -1,10 +1,14 @@
-//! Binds every kind of source that there is: where `up` was told to, where it was bound last, or anywhere.
+//! The sources of the user's side: those that listen on this machine whatever happens, and those that are configured.
+//!
+//! The former are bound where `up` was told to, where they were bound last, or anywhere.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use agent_otp_user::source::{KINDS, Kind, Source, SourceError};
+use agent_otp_user::source::config::{self, Configured};
+use agent_otp_user::source::{KINDS, Loopback, Source, SourceError};
+use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use crate::place::Ports;
@@ -15,12 +19,15 @@ pub(crate) struct SourcePorts(BTreeMap<&'static str, u16>);
 
 impl Args for SourcePorts {
     fn augment_args(command: Command) -> Command {
-        command.args(KINDS.iter().map(|kind| {
-            Arg::new(kind.name)
-                .long(format!("{}-port", kind.name))
+        command.args(loopbacks().map(|(name, loopback)| {
+            Arg::new(name)
+                .long(format!("{name}-port"))
                 .value_name("PORT")
                 .value_parser(value_parser!(u16).range(1..))
-                .help(format!("The port on 127.0.0.1 {} [default: the last one, or a free one]", kind.port))
+                .help(format!(
+                    "The port on 127.0.0.1 {} [default: the last one, or a free one]",
+                    loopback.port
+                ))
         }))
     }
 
@@ -31,8 +38,8 @@ impl Args for SourcePorts {
 
 impl FromArgMatches for SourcePorts {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let asked = |kind: &Kind| Some((kind.name, *matches.get_one(kind.name)?));
-        Ok(Self(KINDS.iter().filter_map(asked).collect()))
+        let asked = |(name, _): (&'static str, _)| Some((name, *matches.get_one(name)?));
+        Ok(Self(loopbacks().filter_map(asked).collect()))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -41,28 +48,33 @@ impl FromArgMatches for SourcePorts {
     }
 }
 
-/// Binds one source of each kind; `dir` is where they keep what they keep.
+/// The sources that are there whatever is configured, by the names of their kinds.
+fn loopbacks() -> impl Iterator<Item = (&'static str, &'static Loopback)> {
+    KINDS.iter().filter_map(|kind| Some((kind.name, kind.loopback.as_ref()?)))
+}
+
+/// Binds these; `dir` is where they keep what they keep.
 pub(crate) async fn bind(
     asked: &SourcePorts,
     last: &Ports,
     dir: &Path,
 ) -> Result<Vec<Box<dyn Source>>, SourceError> {
-    let mut sources = Vec::with_capacity(KINDS.len());
-    for kind in KINDS {
-        let (asked, last) = (asked.0.get(kind.name).copied(), last.get(kind.name).copied());
-        sources.push(bind_one(kind, asked, last, dir).await?);
+    let mut sources = Vec::new();
+    for (name, loopback) in loopbacks() {
+        let (asked, last) = (asked.0.get(name).copied(), last.get(name).copied());
+        sources.push(bind_one(loopback, asked, last, dir).await?);
     }
     Ok(sources)
 }
 
 /// Takes the port that was asked for, or the last one if it is free, or any.
 async fn bind_one(
-    kind: &Kind,
+    loopback: &Loopback,
     asked: Option<u16>,
     last: Option<u16>,
     dir: &Path,
 ) -> Result<Box<dyn Source>, SourceError> {
-    let on = |port| (kind.bind)(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), dir.to_owned());
+    let on = |port| (loopback.bind)(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), dir.to_owned());
     match (asked, last) {
         (Some(port), _) => on(port).await,
         (None, Some(port)) => match on(port).await {
@@ -71,4 +83,19 @@ async fn bind_one(
         },
         (None, None) => on(0).await,
     }
+}
+
+/// Opens the sources that the user has configured in this file.
+pub(crate) async fn open(config: &Path) -> anyhow::Result<Vec<Box<dyn Source>>> {
+    let mut sources = Vec::new();
+    for source in config::read(config)? {
+        let opened = source.open().await;
+        sources.push(opened.with_context(|| format!("the source {} cannot be opened", called(&*source)))?);
+    }
+    Ok(sources)
+}
+
+/// What the user calls a source, with its kind.
+fn called(source: &dyn Configured) -> String {
+    format!("{} ({})", source.label(), source.kind())
 }

@@ -1,11 +1,12 @@
 //! What a source hands its messages to: reads them, refuses what may not be used, passes the rest on.
 
+use std::future::pending;
 use std::sync::Arc;
 
 use agent_otp_domain::{Channel, Digest, Sender, Timestamp};
 use agent_otp_jetstream::clock;
 use agent_otp_trust::SenderCheck;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
 use crate::extract::Text;
@@ -31,6 +32,29 @@ pub struct Intake {
     unverified: Unverified,
     authenticator: Arc<Authenticator>,
     received: mpsc::Sender<Received>,
+    open: Open,
+}
+
+/// Whether a request is open that a message could answer: a source that has to ask for its messages asks more often then.
+#[derive(Debug, Clone)]
+pub(crate) struct Open(Option<watch::Receiver<Option<Timestamp>>>);
+
+impl Open {
+    /// Whether one is open now.
+    pub(crate) fn is(&self) -> bool {
+        let until = self.0.as_ref().and_then(|open| *open.borrow());
+        until.is_some_and(|until| clock::now() < until)
+    }
+
+    /// Waits until one is opened; for ever, if nobody would say so.
+    pub(crate) async fn opened(&mut self) {
+        while !self.is() {
+            let Some(open) = &mut self.0 else { return pending().await };
+            if open.changed().await.is_err() {
+                self.0 = None;
+            }
+        }
+    }
 }
 
 /// What reaches the capturer.
@@ -62,6 +86,16 @@ pub struct Rejected {
     pub received_at: Timestamp,
     /// Why it was refused.
     pub why: NotAuthentic,
+}
+
+/// A mail that a source has fetched from where one of the user's servers had put it.
+pub(crate) struct Fetched {
+    /// The mail.
+    pub(crate) raw: Zeroizing<Vec<u8>>,
+    /// When it was received, by this machine's clock; earlier, if its server received it earlier.
+    pub(crate) received_at: Timestamp,
+    /// What names the place where it lies, if nothing in it names the mail.
+    pub(crate) place: Digest,
 }
 
 /// A text message whose gateway is known by its signature.
@@ -104,7 +138,21 @@ impl Intake {
     #[must_use]
     pub fn new(unverified: Unverified, authenticator: Authenticator) -> (Self, mpsc::Receiver<Received>) {
         let (sender, received) = mpsc::channel(WAITING_MAX);
-        (Self { unverified, authenticator: Arc::new(authenticator), received: sender }, received)
+        let authenticator = Arc::new(authenticator);
+        (Self { unverified, authenticator, received: sender, open: Open(None) }, received)
+    }
+
+    /// The same, which also knows until when a request is open, at the longest: see [`Capturer::open_until`].
+    ///
+    /// [`Capturer::open_until`]: crate::Capturer::open_until
+    #[must_use]
+    pub fn while_open(self, until: watch::Receiver<Option<Timestamp>>) -> Self {
+        Self { open: Open(Some(until)), ..self }
+    }
+
+    /// Whether a request is open.
+    pub(crate) fn open(&self) -> Open {
+        self.open.clone()
     }
 
     /// Reads and judges one e-mail and hands it to the capturer.
@@ -119,20 +167,30 @@ impl Intake {
         raw: Zeroizing<Vec<u8>>,
     ) -> Result<(), Refused> {
         let received_at = clock::now();
-        // Reading hostile HTML may take a while, which other connections need not wait for.
-        let read = move || mail::read(&raw).map(|mail| (raw, mail));
-        let (raw, mail) = tokio::task::spawn_blocking(read).await.map_err(|error| {
-            // One that breaks its reader down does so each time: it is not to come again.
-            if error.is_panic() {
-                Refused::Malformed("its reader broke down".to_owned())
-            } else {
-                Refused::Busy
-            }
-        })??;
+        let read = read(raw).await?;
+        self.judge(source, envelope, read, received_at).await
+    }
+
+    /// The same with a mail that was fetched. It may be handed in again, unless it was taken.
+    ///
+    /// Of a mail that is fetched SPF says nothing: the server that it came from is the user's own.
+    pub(crate) async fn fetched(&self, source: &'static str, fetched: &Fetched) -> Result<(), Refused> {
+        let (raw, mut mail) = read(fetched.raw.clone()).await?;
+        mail.id.get_or_insert(fetched.place);
+        self.judge(source, &Envelope::local(), (raw, mail), fetched.received_at).await
+    }
+
+    async fn judge(
+        &self,
+        source: &'static str,
+        envelope: &Envelope,
+        (raw, mail): (Zeroizing<Vec<u8>>, Mail),
+        received_at: Timestamp,
+    ) -> Result<(), Refused> {
         let address =
             mail.from.parse().map_err(|_| Refused::Malformed("its sender is no address".to_owned()))?;
         let sender = Sender::Address(address);
-        let verified = self.authenticator.verify(&raw, envelope, received_at).await;
+        let verified = self.authenticator.verify(&raw, envelope, clock::now()).await;
         let message = match (verified, self.unverified) {
             (Ok(authentic), _) => message(source, sender, mail, authentic, received_at),
             (Err(_), Unverified::Accept) => message(source, sender, mail, TAKEN_ON_ITS_WORD, received_at),
@@ -165,6 +223,16 @@ impl Intake {
     fn hand_on(&self, received: Received) -> Result<(), Refused> {
         self.received.try_send(received).map_err(|_| Refused::Busy)
     }
+}
+
+/// Reads a mail. Hostile HTML may take a while, which other connections need not wait for.
+async fn read(raw: Zeroizing<Vec<u8>>) -> Result<(Zeroizing<Vec<u8>>, Mail), Refused> {
+    let read = move || mail::read(&raw).map(|mail| (raw, mail));
+    let read = tokio::task::spawn_blocking(read).await.map_err(|error| {
+        // One that breaks its reader down does so each time: it is not to come again.
+        if error.is_panic() { Refused::Malformed("its reader broke down".to_owned()) } else { Refused::Busy }
+    })?;
+    Ok(read?)
 }
 
 /// What is known of a mail that is taken although nothing proves its sender.

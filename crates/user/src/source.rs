@@ -1,8 +1,16 @@
-//! The places that messages come from: each is one file here, and is bound before it runs.
+//! The places that messages come from: each is one file here. Some listen on this machine whatever happens, the others
+//! are what the user has configured.
 
+pub mod config;
+pub mod finding;
+pub mod imap;
 mod listener;
+pub mod lmtp;
+pub mod maildir;
+mod pulled;
 pub mod sms_webhook;
 pub mod smtp;
+mod stream;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,23 +21,37 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::intake::Intake;
+use crate::source::config::Table;
+use crate::source::finding::Finding;
+use crate::source::stream::TlsError;
 
 /// Every kind of source that there is, and nothing else, stands in this list.
-pub const KINDS: &[Kind] = &[smtp::KIND, sms_webhook::KIND];
+pub const KINDS: &[Kind] = &[smtp::KIND, sms_webhook::KIND, imap::KIND, maildir::KIND, lmtp::KIND];
 
-/// A kind of source: what has to be known of it before one is bound.
+/// A kind of source: what has to be known of it before there is one.
 #[derive(Debug)]
 pub struct Kind {
-    /// What it is called: in the option `--NAME-port`, among the ports of the last run, in logs and in the trail.
-    /// 1 to 64 characters of `a-z0-9-`.
+    /// What it is called: in the option `--NAME-port`, among the ports of the last run, in the configuration as
+    /// `[[NAME]]`, in logs and in the trail. 1 to 64 characters of `a-z0-9-`.
     pub name: &'static str,
-    /// What its port on 127.0.0.1 is for, as the option's help says it: `where … is taken`.
+    /// The one that is there whatever the user configures, if there is one.
+    pub loopback: Option<Loopback>,
+    /// Those that the user configures.
+    pub table: Option<Table>,
+}
+
+/// A source that listens on a port of 127.0.0.1.
+#[derive(Debug)]
+pub struct Loopback {
+    /// What its port is for, as the option's help says it: `where … is taken`.
     pub port: &'static str,
     /// Binds one at an address, where port 0 takes a free one; the directory is where sources keep their secrets.
     pub bind: fn(SocketAddr, PathBuf) -> Binding,
+    /// Tries the one that listens there, without leaving a message.
+    pub check: fn(SocketAddr, PathBuf) -> BoxFuture<'static, Vec<Finding>>,
 }
 
-/// A source that is being bound.
+/// A source that is being bound, or opened.
 pub type Binding = BoxFuture<'static, Result<Box<dyn Source>, SourceError>>;
 
 /// What a bound source says of itself.
@@ -49,8 +71,8 @@ pub trait Source: Send {
     /// The name of its kind.
     fn name(&self) -> &'static str;
 
-    /// Where it listens, with the port that was chosen.
-    fn local_addr(&self) -> SocketAddr;
+    /// Where it listens on this machine, with the port that was chosen; nothing if it fetches its messages.
+    fn local_addr(&self) -> Option<SocketAddr>;
 
     /// What it says of itself.
     fn told(&self) -> Told;
@@ -108,6 +130,26 @@ pub enum SourceError {
         /// What would be right, without what stands there.
         what: String,
     },
+    /// The socket of a listener cannot be made.
+    #[error("cannot listen on {}; name a path in a directory that this user may write to", path.display())]
+    Socket {
+        /// The path.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A directory is no Maildir.
+    #[error("{} is no Maildir: it has no directories `new` and `cur`; name the one that your mail is delivered to", path.display())]
+    NoMaildir {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Nothing tells of new files.
+    #[error("the operating system does not tell of new files; raise fs.inotify.max_user_instances")]
+    Unwatched(#[source] io::Error),
     /// The operating system gives no random bytes for a key.
     #[error("no key can be made: {0}")]
     NoRandomness(getrandom::Error),

@@ -308,8 +308,9 @@ async fn it_stops_although_peers_are_silent() {
 #[tokio::test]
 async fn what_is_told_of_it_is_where_it_listens_and_where_its_keys_are() {
     let dir = tempfile::tempdir().unwrap();
-    let source = (KIND.bind)(([127, 0, 0, 1], 0).into(), dir.path().join("sources")).await.unwrap();
-    let url = format!("http://{}/sms", source.local_addr());
+    let source =
+        (KIND.loopback.unwrap().bind)(([127, 0, 0, 1], 0).into(), dir.path().join("sources")).await.unwrap();
+    let url = format!("http://{}/sms", source.local_addr().unwrap());
     let told = source.told();
     let secret = dir.path().join("sources/sms-webhook.secret").display().to_string();
     let entries =
@@ -347,7 +348,7 @@ impl Webhook {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let source = SmsWebhook::bind(([127, 0, 0, 1], 0).into(), &dir.path().join("sources")).await.unwrap();
-        let address = source.local_addr();
+        let address = source.local_addr().unwrap();
         let stop = CancellationToken::new();
         let (intake, messages) =
             Intake::new(Unverified::Refuse, Authenticator::new(Dns::None, None).unwrap());

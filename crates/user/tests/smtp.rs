@@ -391,7 +391,7 @@ impl Listener {
 
     async fn start_with(unverified: Unverified) -> Self {
         let smtp = Smtp::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-        let address = smtp.local_addr();
+        let address = smtp.local_addr().unwrap();
         let stop = CancellationToken::new();
         let authenticator = Authenticator::new(Dns::None, None).unwrap();
         let (intake, received) = Intake::new(unverified, authenticator);

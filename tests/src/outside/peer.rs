@@ -34,7 +34,7 @@ impl Peer {
     pub(super) fn of(bind: impl Future<Output = Box<dyn Source>>) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let source = runtime.block_on(bind);
-        let address = source.local_addr();
+        let address = source.local_addr().unwrap();
         let (intake, received) =
             Intake::new(Unverified::Accept, Authenticator::new(Dns::None, None).unwrap());
         runtime.spawn(source.run(intake, CancellationToken::new()));

@@ -125,7 +125,7 @@ impl Home {
         let smtp = Smtp::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let (intake, messages) =
             Intake::new(Unverified::Accept, Authenticator::new(Dns::None, None).unwrap());
-        let (stop, address) = (CancellationToken::new(), smtp.local_addr());
+        let (stop, address) = (CancellationToken::new(), smtp.local_addr().unwrap());
         let mut running = JoinSet::new();
         let stopped = stop.clone();
         running.spawn(async move { Box::new(smtp).run(intake, stopped).await.unwrap() });

@@ -12,7 +12,7 @@ use agent_otp_domain::{EventType, MemberId, OwnerId, Recorded, Role};
 use agent_otp_jetstream::provision::{Settings, provision};
 use agent_otp_jetstream::{Connection, Feed, Login, Server, Who};
 use agent_otp_relay::Relay;
-use agent_otp_user::source::smtp;
+use agent_otp_user::source::{Source as _, smtp};
 use agent_otp_user::{Approver, Capturer, Intake, Notices, Owner, Unverified};
 use anyhow::Context as _;
 use tokio::sync::oneshot;
@@ -128,9 +128,9 @@ impl Stage {
             Ok(())
         });
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let smtp = (smtp::KIND.bind)(free, ground.place.sources()).await?;
-        let address = smtp.local_addr();
-        let running = smtp.run(intake.clone(), stop.clone());
+        let smtp = smtp::Smtp::bind(free).await?;
+        let address = smtp.local_addr().context("it listens")?;
+        let running = Box::new(smtp).run(intake.clone(), stop.clone());
         parties.spawn(async move { Ok(running.await?) });
 
         let agent = ground.agent().await?;

@@ -30,6 +30,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 pub use dns::Dns;
 pub use results::{AuthservId, AuthservIdError};
 
+use crate::source::finding::Finding;
+
 use super::sender;
 
 /// How long a mail may have been under way: as long as a request may be open.
@@ -125,6 +127,22 @@ impl Authenticator {
     pub fn new(dns: Dns, trusted: Option<AuthservId>) -> Result<Self, AuthenticatorError> {
         let wait_max = if dns == Dns::None { Duration::ZERO } else { WAIT_MAX };
         Ok(Self { verifier: dns.verifier()?, trusted, wait_max })
+    }
+
+    /// Whether the DNS answers what a sender's domain publishes: asked is the DMARC policy of a large service.
+    pub async fn check(&self) -> Finding {
+        let asked =
+            timeout_at(Instant::now() + WAIT_MAX, self.verifier.txt_raw_lookup("_dmarc.gmail.com.")).await;
+        match asked {
+            Ok(Ok(_)) => {
+                Finding::works("dns", "what senders publish can be looked up, so DKIM can be verified")
+            }
+            Ok(Err(_)) | Err(_) => Finding::fails(
+                "dns",
+                "nobody answers what senders publish, so no mail can be proven; look at the network, or name a \
+                 server with --dns-server",
+            ),
+        }
     }
 
     /// Finds out what proves the sender of a mail that [`super::read`] has read. Where the DNS does not answer, it is

@@ -1,10 +1,17 @@
-//! A bound TCP listener: it serves so many peers at a time, and ends when all of them have ended.
+//! A bound listener, on a TCP port or a socket of this machine: it serves so many peers at a time, and ends when all of
+//! them have ended.
 
+use std::fmt;
+use std::fs::{self, Permissions};
+use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -27,9 +34,72 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
 /// A bound listener.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(super) struct Listener<A = Tcp> {
+    socket: A,
+}
+
+/// Who has connected.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Peer {
+    /// Somebody at this address.
+    At(SocketAddr),
+    /// A program of this machine.
+    Local,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(address) => write!(f, "{address}"),
+            Self::Local => f.write_str("this machine"),
+        }
+    }
+}
+
+/// Where peers come from.
+pub(super) trait Accept: Send + Sync {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next peer.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + Send;
+}
+
+/// A TCP port.
+#[derive(Debug)]
+pub(super) struct Tcp {
     listener: TcpListener,
     address: SocketAddr,
+}
+
+impl Accept for Tcp {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
+        let (stream, address) = self.listener.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok((stream, Peer::At(address)))
+    }
+}
+
+/// A socket of this machine; its file goes with it.
+#[derive(Debug)]
+pub(super) struct Local {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Accept for Local {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+        Ok((self.listener.accept().await?.0, Peer::Local))
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.path));
+    }
 }
 
 impl Listener {
@@ -38,26 +108,44 @@ impl Listener {
         let listener =
             TcpListener::bind(address).await.map_err(|error| SourceError::listen(address, error))?;
         let address = listener.local_addr().map_err(|error| SourceError::listen(address, error))?;
-        Ok(Self { listener, address })
+        Ok(Self { socket: Tcp { listener, address } })
     }
 
     /// Where it listens, with the port that was chosen.
     pub(super) fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.socket.address
     }
+}
 
+impl Listener<Local> {
+    /// Listens on a socket that whoever `mode` admits may use. One that a crash has left there gives way, another
+    /// program's does not.
+    pub(super) fn bind_local(path: &Path, mode: u32) -> Result<Self, SourceError> {
+        let failed = |source| SourceError::Socket { path: path.to_owned(), source };
+        let is_socket = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+        if is_socket && StdUnixStream::connect(path).is_err() {
+            fs::remove_file(path).map_err(failed)?;
+        }
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        let socket = Local { listener, path: path.to_owned() };
+        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
+        Ok(Self { socket })
+    }
+}
+
+impl<A: Accept> Listener<A> {
     /// Runs a session for each peer until `stop` is cancelled, which ends the sessions too; `refusal` is all that a
     /// peer hears for whom there is no room.
     pub(super) async fn serve<S>(
         self,
         refusal: &str,
         stop: &CancellationToken,
-        session: impl Fn(TcpStream, SocketAddr) -> S,
+        session: impl Fn(A::Stream, Peer) -> S,
     ) where
         S: Future<Output = ()> + Send + 'static,
     {
         let mut sessions = JoinSet::new();
-        while let Some(accepted) = stop.run_until_cancelled(self.listener.accept()).await {
+        while let Some(accepted) = stop.run_until_cancelled(self.socket.accept()).await {
             while sessions.try_join_next().is_some() {}
             match accepted {
                 Ok((stream, peer)) if sessions.len() < SESSIONS_MAX => {
@@ -70,12 +158,12 @@ impl Listener {
                 }
             }
         }
-        drop(self.listener);
+        drop(self.socket);
         end(sessions).await;
     }
 }
 
-async fn refuse(mut stream: TcpStream, peer: SocketAddr, refusal: &str) {
+async fn refuse(mut stream: impl AsyncWrite + Unpin, peer: Peer, refusal: &str) {
     let said = timeout(REFUSAL_MAX, stream.write_all(refusal.as_bytes())).await;
     warn!(%peer, told = matches!(said, Ok(Ok(()))), "too many sessions");
 }

@@ -8,6 +8,7 @@ mod android;
 mod answer;
 mod aws_sns;
 mod certificates;
+mod check;
 mod delivery;
 mod endpoint;
 mod fields;
@@ -35,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::intake::Intake;
 use crate::source::listener::Listener;
-use crate::source::{Kind, Source, SourceError, Told};
+use crate::source::{Kind, Loopback, Source, SourceError, Told};
 
 use self::answer::TOO_MANY_SESSIONS;
 use self::certificates::Certificates;
@@ -45,10 +46,14 @@ use self::keys::Keys;
 /// What has to be known before one is bound.
 pub const KIND: Kind = Kind {
     name: NAME,
-    port: "where an SMS gateway delivers",
-    bind: |address, dir| {
-        Box::pin(async move { Ok(Box::new(SmsWebhook::bind(address, &dir).await?) as Box<dyn Source>) })
-    },
+    loopback: Some(Loopback {
+        port: "where an SMS gateway delivers",
+        bind: |address, dir| {
+            Box::pin(async move { Ok(Box::new(SmsWebhook::bind(address, &dir).await?) as Box<dyn Source>) })
+        },
+        check: |address, dir| Box::pin(async move { vec![check::signed(address, &dir).await] }),
+    }),
+    table: None,
 };
 
 /// The name of this source.
@@ -85,12 +90,13 @@ impl Source for SmsWebhook {
         NAME
     }
 
-    fn local_addr(&self) -> SocketAddr {
-        self.listener.local_addr()
+    fn local_addr(&self) -> Option<SocketAddr> {
+        Some(self.listener.local_addr())
     }
 
     fn told(&self) -> Told {
-        let (url, secret) = (format!("http://{}{PATH}", self.local_addr()), self.keys.path().display());
+        let (url, secret) =
+            (format!("http://{}{PATH}", self.listener.local_addr()), self.keys.path().display());
         Told {
             entries: vec![
                 ("sms_webhook".to_owned(), url.clone()),

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use smtp_proto::{Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_SMTPUTF8, MailFrom, RcptTo, Request};
 
 use super::data::MAIL_MAX;
-use super::incoming::LINE_MAX;
 use super::reply::Reply;
+use super::wire::LINE_MAX;
 
 /// The flags of MAIL that the listener offers.
 const MAIL_FLAGS: u64 = MAIL_BODY_7BIT | MAIL_BODY_8BITMIME | MAIL_SMTPUTF8;
@@ -18,6 +18,9 @@ pub(super) enum Command {
     Ehlo(String),
     /// With what the peer calls itself.
     Helo(String),
+    /// The same in LMTP.
+    Lhlo(String),
+    StartTls,
     /// With the address that a bounce goes to; empty in a bounce.
     Mail(String),
     Rcpt,
@@ -55,6 +58,8 @@ impl Command {
         match request {
             Request::Ehlo { host } => Ok(Self::Ehlo(host.into_owned())),
             Request::Helo { host } => Ok(Self::Helo(host.into_owned())),
+            Request::Lhlo { host } => Ok(Self::Lhlo(host.into_owned())),
+            Request::StartTls => Ok(Self::StartTls),
             Request::Mail { from } => offered_sender(from).map(Self::Mail),
             Request::Rcpt { to } => offered_recipient(to).map(|()| Self::Rcpt),
             Request::Data => Ok(Self::Data),
@@ -63,14 +68,12 @@ impl Command {
             Request::Vrfy { .. } => Ok(Self::Vrfy),
             Request::Help { .. } => Ok(Self::Help),
             Request::Quit => Ok(Self::Quit),
-            Request::Lhlo { .. }
-            | Request::Bdat { .. }
+            Request::Bdat { .. }
             | Request::Auth { .. }
             | Request::Expn { .. }
             | Request::Etrn { .. }
             | Request::Atrn { .. }
-            | Request::Burl { .. }
-            | Request::StartTls => Err(Reply::NOT_OFFERED),
+            | Request::Burl { .. } => Err(Reply::NOT_OFFERED),
         }
     }
 }
@@ -125,6 +128,8 @@ mod tests {
             ("ehlo [127.0.0.1]", Command::Ehlo("[127.0.0.1]".to_owned())),
             ("EHLO [IPv6:::1]", Command::Ehlo("[IPv6:::1]".to_owned())),
             ("HELO laptop", Command::Helo("laptop".to_owned())),
+            ("LHLO laptop", Command::Lhlo("laptop".to_owned())),
+            ("STARTTLS", Command::StartTls),
             ("MAIL FROM:<>", Command::Mail(String::new())),
             ("MAIL FROM:<> SIZE=1000", Command::Mail(String::new())),
             ("mail from: <a@b.example> ", Command::Mail("a@b.example".to_owned())),
@@ -180,10 +185,8 @@ mod tests {
             // `smtp-proto` 0.2.5 reads no address literals.
             ("RCPT TO:<otp@[127.0.0.1]>\r\n", "501 5.1.3"),
             ("RCPT TO:<a@b.example> NOTIFY=NEVER\r\n", "555 5.5.4"),
-            ("STARTTLS\r\n", "502 5.5.1"),
             ("AUTH PLAIN AGEAYg==\r\n", "502 5.5.1"),
             ("BDAT 10 LAST\r\n", "502 5.5.1"),
-            ("LHLO laptop\r\n", "502 5.5.1"),
             ("EXPN list\r\n", "502 5.5.1"),
             ("POST / HTTP/1.1\r\n", "421 4.7.0"),
         ] {

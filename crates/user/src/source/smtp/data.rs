@@ -8,7 +8,7 @@
 use zeroize::Zeroizing;
 
 /// The largest mail that is taken, in octets as counted by SIZE (RFC 1870): 10 MiB.
-pub(super) const MAIL_MAX: usize = 10 * 1024 * 1024;
+pub(in crate::source) const MAIL_MAX: usize = 10 * 1024 * 1024;
 
 /// Room for most mails with a code; more is made by doubling.
 const FIRST_CAPACITY: usize = 16 * 1024;

@@ -18,6 +18,8 @@ pub(super) struct Reply(Cow<'static, str>);
 
 impl Reply {
     pub(super) const GREETING: Self = Self::fixed("220 agent-otp ESMTP for one-time codes only");
+    pub(super) const LMTP_GREETING: Self = Self::fixed("220 agent-otp LMTP for one-time codes only");
+    pub(super) const START_TLS: Self = Self::fixed("220 2.0.0 begin TLS");
     pub(super) const GOODBYE: Self = Self::fixed("221 2.0.0 goodbye");
     pub(super) const HELLO: Self = Self::fixed("250 agent-otp");
     pub(super) const OK: Self = Self::fixed("250 2.0.0 ok");
@@ -25,7 +27,8 @@ impl Reply {
     pub(super) const RECIPIENT_OK: Self = Self::fixed("250 2.1.5 ok");
     pub(super) const ACCEPTED: Self = Self::fixed("250 2.0.0 accepted");
     pub(super) const VRFY: Self = Self::fixed("252 2.5.2 every recipient is accepted");
-    pub(super) const HELP: Self = Self::fixed("214 2.0.0 EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT");
+    pub(super) const HELP: Self =
+        Self::fixed("214 2.0.0 EHLO HELO LHLO STARTTLS MAIL RCPT DATA RSET NOOP VRFY HELP QUIT");
     pub(super) const START_MAIL: Self = Self::fixed("354 end with a line that holds only a dot");
 
     pub(super) const TOO_MANY_SESSIONS: Self = Self::fixed("421 4.3.2 too many connections; try again later");
@@ -54,12 +57,14 @@ impl Reply {
         Self(Cow::Borrowed(line))
     }
 
-    /// The answer to EHLO: the extensions that are offered.
+    /// The answer to EHLO or LHLO: the extensions that are offered.
     pub(super) fn extensions() -> Self {
-        Self(Cow::Owned(format!(
-            "250-agent-otp\r\n250-PIPELINING\r\n250-SIZE {MAIL_MAX}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
-             250 ENHANCEDSTATUSCODES"
-        )))
+        Self(Cow::Owned(format!("250-agent-otp\r\n{}", extensions())))
+    }
+
+    /// The same before TLS.
+    pub(super) fn extensions_and_tls() -> Self {
+        Self(Cow::Owned(format!("250-agent-otp\r\n250-STARTTLS\r\n{}", extensions())))
     }
 
     /// A line that does not have the form `syntax`.
@@ -103,6 +108,12 @@ impl Reply {
     pub(super) fn to_line(&self) -> String {
         format!("{}\r\n", self.0)
     }
+}
+
+fn extensions() -> String {
+    format!(
+        "250-PIPELINING\r\n250-SIZE {MAIL_MAX}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES"
+    )
 }
 
 /// A reason in printable ASCII, without line ends and not too long.

@@ -1,23 +1,18 @@
 //! One connection: the order of the commands, from the greeting to the goodbye.
 
-use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
-
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
-use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::intake::Intake;
 use crate::mail::authentication::Envelope;
+use crate::source::listener::Peer;
+use crate::source::stream::Stream;
 
-use super::NAME;
 use super::command::Command;
-use super::incoming::{End, Incoming};
 use super::reply::Reply;
+use super::wire::{End, Wire};
+use super::{Manner, Protocol};
 
 /// How many recipients one mail may have (RFC 5321, section 4.5.3.1.8).
 const RECIPIENTS_MAX: u8 = 100;
@@ -25,16 +20,16 @@ const RECIPIENTS_MAX: u8 = 100;
 /// How many bad commands are answered one by one; the next one ends the session.
 const COMPLAINTS_MAX: u8 = 10;
 
-/// How long a peer may take to receive one reply.
-const REPLY_MAX: Duration = Duration::from_secs(30);
-
 /// One peer's session.
 pub(super) struct Session {
-    peer: SocketAddr,
+    peer: Peer,
+    source: &'static str,
+    protocol: Protocol,
+    /// What TLS may be started with, as long as it has not been.
+    tls: Option<TlsAcceptor>,
     /// What it has said of itself, and whom it has named as sender, last.
     envelope: Envelope,
-    incoming: Incoming,
-    outgoing: OwnedWriteHalf,
+    wire: Wire,
     intake: Intake,
     stop: CancellationToken,
     stage: Stage,
@@ -43,7 +38,7 @@ pub(super) struct Session {
 
 /// How far the peer has come.
 enum Stage {
-    /// It has not said EHLO or HELO.
+    /// It has not said EHLO, HELO or LHLO.
     Connected,
     /// It may begin a mail.
     Ready,
@@ -54,11 +49,32 @@ enum Stage {
 }
 
 impl Session {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, intake: Intake, stop: CancellationToken) -> Self {
-        let (incoming, outgoing) = stream.into_split();
-        let incoming = Incoming::new(incoming, stop.clone());
-        let envelope = Envelope { peer: peer.ip(), helo: String::new(), sender: String::new() };
-        Self { peer, envelope, incoming, outgoing, intake, stop, stage: Stage::Connected, complaints: 0 }
+    pub(super) fn new(
+        stream: Stream,
+        peer: Peer,
+        manner: Manner,
+        intake: Intake,
+        stop: CancellationToken,
+    ) -> Self {
+        let Manner { source, protocol, tls } = manner;
+        let mut envelope = Envelope::local();
+        // Who speaks LMTP delivers for the user, so that SPF says nothing of it.
+        if let (Protocol::Smtp, Peer::At(address)) = (protocol, peer) {
+            envelope.peer = address.ip();
+        }
+        let wire = Wire::new(stream, stop.clone());
+        Self {
+            peer,
+            source,
+            protocol,
+            tls,
+            envelope,
+            wire,
+            intake,
+            stop,
+            stage: Stage::Connected,
+            complaints: 0,
+        }
     }
 
     /// Serves the peer until it leaves, breaks off, or the listener stops.
@@ -66,19 +82,24 @@ impl Session {
         if let Err(end) = self.converse().await {
             self.break_off(end).await;
         }
-        if self.outgoing.shutdown().await.is_ok() {
-            self.incoming.discard().await;
-        }
+        self.wire.close().await;
     }
 
     /// Answers command after command. Replies are written at once and in order, so that a peer may
     /// send many commands without waiting (RFC 2920).
     async fn converse(&mut self) -> Result<(), End> {
-        self.outgoing.as_ref().set_nodelay(true).map_err(End::Broken)?;
-        self.say(&Reply::GREETING).await?;
+        let greeting = match self.protocol {
+            Protocol::Smtp => Reply::GREETING,
+            Protocol::Lmtp => Reply::LMTP_GREETING,
+        };
+        self.say(&greeting).await?;
         loop {
-            let line = self.incoming.line().await?;
+            let line = self.wire.line().await?;
             let reply = match Command::parse(&line) {
+                Ok(Command::StartTls) if self.tls.is_some() => {
+                    self.start_tls().await?;
+                    continue;
+                }
                 Ok(command) => self.answer(command).await?,
                 Err(reply) => reply,
             };
@@ -90,18 +111,33 @@ impl Session {
         }
     }
 
+    /// Goes on under TLS, as if the peer had connected anew (RFC 3207, section 4.2).
+    async fn start_tls(&mut self) -> Result<(), End> {
+        self.say(&Reply::START_TLS).await?;
+        if let Some(acceptor) = self.tls.take() {
+            self.wire.start_tls(&acceptor).await?;
+        }
+        self.stage = Stage::Connected;
+        Ok(())
+    }
+
     async fn answer(&mut self, command: Command) -> Result<Reply, End> {
-        Ok(match command {
-            Command::Ehlo(helo) => self.hello(helo, Reply::extensions()),
-            Command::Helo(helo) => self.hello(helo, Reply::HELLO),
-            Command::Mail(sender) => self.mail(sender),
-            Command::Rcpt => self.rcpt(),
-            Command::Data => self.data().await?,
-            Command::Rset => self.rset(),
-            Command::Noop => Reply::OK,
-            Command::Vrfy => Reply::VRFY,
-            Command::Help => Reply::HELP,
-            Command::Quit => Reply::GOODBYE,
+        let extensions = if self.tls.is_some() { Reply::extensions_and_tls() } else { Reply::extensions() };
+        Ok(match (command, self.protocol) {
+            (Command::Ehlo(helo), Protocol::Smtp) => self.hello(helo, extensions),
+            (Command::Helo(helo), Protocol::Smtp) => self.hello(helo, Reply::HELLO),
+            (Command::Lhlo(helo), Protocol::Lmtp) => self.hello(helo, extensions),
+            (Command::Ehlo(_) | Command::Helo(_), Protocol::Lmtp)
+            | (Command::Lhlo(_), Protocol::Smtp)
+            | (Command::StartTls, Protocol::Smtp | Protocol::Lmtp) => Reply::NOT_OFFERED,
+            (Command::Mail(sender), _) => self.mail(sender),
+            (Command::Rcpt, _) => self.rcpt(),
+            (Command::Data, _) => self.data().await?,
+            (Command::Rset, _) => self.rset(),
+            (Command::Noop, _) => Reply::OK,
+            (Command::Vrfy, _) => Reply::VRFY,
+            (Command::Help, _) => Reply::HELP,
+            (Command::Quit, _) => Reply::GOODBYE,
         })
     }
 
@@ -142,24 +178,31 @@ impl Session {
         Reply::OK
     }
 
-    /// Receives one mail and hands it over; the reply is the intake's.
+    /// Receives one mail and hands it over; the reply is the intake's. In LMTP each recipient gets one (RFC 2033,
+    /// section 4.2), and all are the same.
     async fn data(&mut self) -> Result<Reply, End> {
-        match self.stage {
+        let recipients = match self.stage {
             Stage::Connected => return Ok(Reply::HELLO_FIRST),
             Stage::Ready => return Ok(Reply::MAIL_FIRST),
             Stage::Sender => return Ok(Reply::RCPT_FIRST),
-            Stage::Recipients(_) => self.stage = Stage::Ready,
-        }
-        self.say(&Reply::START_MAIL).await?;
-        let Some(mail) = self.incoming.mail().await? else {
-            info!(peer = %self.peer, outcome = Reply::TOO_LARGE.code(), "mail received");
-            return Ok(Reply::TOO_LARGE);
+            Stage::Recipients(recipients) => recipients,
         };
-        let octets = mail.len();
-        let taken = self.intake.mail(NAME, &self.envelope, mail);
-        let taken = self.stop.run_until_cancelled(taken).await.ok_or(End::Stopping)?;
-        let reply = taken.map_or_else(|refused| Reply::refused(&refused), |()| Reply::ACCEPTED);
-        info!(peer = %self.peer, octets, outcome = reply.code(), "mail received");
+        self.stage = Stage::Ready;
+        self.say(&Reply::START_MAIL).await?;
+        let reply = match self.wire.mail().await? {
+            Some(mail) => {
+                let taken = self.intake.mail(self.source, &self.envelope, mail);
+                let taken = self.stop.run_until_cancelled(taken).await.ok_or(End::Stopping)?;
+                taken.map_or_else(|refused| Reply::refused(&refused), |()| Reply::ACCEPTED)
+            }
+            None => Reply::TOO_LARGE,
+        };
+        info!(source = self.source, peer = %self.peer, outcome = reply.code(), "mail received");
+        if let Protocol::Lmtp = self.protocol {
+            for _ in 1..recipients {
+                self.say(&reply).await?;
+            }
+        }
         Ok(reply)
     }
 
@@ -173,8 +216,7 @@ impl Session {
     }
 
     async fn say(&mut self, reply: &Reply) -> Result<(), End> {
-        let written = timeout(REPLY_MAX, self.outgoing.write_all(reply.to_line().as_bytes())).await;
-        written.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())).map_err(End::Broken)
+        self.wire.send(reply.to_line().as_bytes()).await
     }
 
     /// Tells the peer why the session ends, where it can still hear it.
@@ -188,6 +230,6 @@ impl Session {
             Some(reply) => self.say(&reply).await.is_ok(),
             None => false,
         };
-        debug!(peer = %self.peer, reason = %end, told, "smtp session broken off");
+        debug!(source = self.source, peer = %self.peer, reason = %end, told, "session broken off");
     }
 }

@@ -1,13 +1,15 @@
-//! What a peer sends: command lines and mails, bounded in length and time.
+//! The way to a peer and back: command lines and mails come in, bounded in length and time, and replies go out.
 
 use std::io;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
-use tokio::net::tcp::OwnedReadHalf;
-use tokio::time::{Instant, timeout_at};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, empty};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::source::stream::Stream;
 
 use super::data::Data;
 
@@ -24,15 +26,21 @@ const BLOCK_MAX: Duration = Duration::from_mins(3);
 /// How long a peer may take for everything.
 const SESSION_MAX: Duration = Duration::from_mins(10);
 
+/// How long a peer may take to receive one reply.
+const REPLY_MAX: Duration = Duration::from_secs(30);
+
+/// How long a peer may take to agree on TLS.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
+
 /// How long a peer that was told goodbye may take to close.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 /// How much is read at once.
 const BLOCK_OCTETS: usize = 8 * 1024;
 
-/// The receiving half of a session.
-pub(super) struct Incoming {
-    stream: OwnedReadHalf,
+/// A session's connection.
+pub(super) struct Wire {
+    stream: Stream,
     stop: CancellationToken,
     session_until: Instant,
     block: Zeroizing<Vec<u8>>,
@@ -52,8 +60,8 @@ pub(super) enum End {
     Broken(io::Error),
 }
 
-impl Incoming {
-    pub(super) fn new(stream: OwnedReadHalf, stop: CancellationToken) -> Self {
+impl Wire {
+    pub(super) fn new(stream: Stream, stop: CancellationToken) -> Self {
         let block = Zeroizing::new(Vec::with_capacity(BLOCK_OCTETS));
         Self { stream, stop, session_until: Instant::now() + SESSION_MAX, block, taken: 0 }
     }
@@ -93,9 +101,36 @@ impl Incoming {
         }
     }
 
-    /// Discards what still comes until the peer closes. A socket that is closed with octets unread
-    /// resets the connection, and the peer may lose the last reply.
-    pub(super) async fn discard(mut self) {
+    /// Sends all of a reply.
+    pub(super) async fn send(&mut self, octets: &[u8]) -> Result<(), End> {
+        let sent = async {
+            self.stream.write_all(octets).await?;
+            self.stream.flush().await
+        };
+        timeout(REPLY_MAX, sent)
+            .await
+            .unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(End::Broken)
+    }
+
+    /// Goes on under TLS. What came in before its time is dropped: somebody in between may have written it.
+    pub(super) async fn start_tls(&mut self, acceptor: &TlsAcceptor) -> Result<(), End> {
+        self.block.zeroize();
+        self.taken = 0;
+        let plain = std::mem::replace(&mut self.stream, Box::new(empty()));
+        let agreed = timeout(HANDSHAKE_MAX, acceptor.accept(plain));
+        let agreed = self.stop.run_until_cancelled(agreed).await.ok_or(End::Stopping)?;
+        let stream = agreed.map_err(|_elapsed| End::Closed)?.map_err(End::Broken)?;
+        self.stream = Box::new(stream);
+        Ok(())
+    }
+
+    /// Closes this side, and discards what still comes until the peer closes its own. A socket that is closed with
+    /// octets unread resets the connection, and the peer may lose the last reply.
+    pub(super) async fn close(mut self) {
+        if !matches!(timeout(CLOSE_MAX, self.stream.shutdown()).await, Ok(Ok(()))) {
+            return;
+        }
         let until = Instant::now() + CLOSE_MAX;
         while self.read(until).await.is_ok() {}
     }
@@ -137,42 +172,42 @@ mod tests {
 
     #[tokio::test]
     async fn lines_and_mails_are_taken_as_they_were_sent() {
-        let mut incoming = sent(b"NOOP\r\nDATA\r\nn\xc3\xbcl\0\xff\r\n..\r\n.\r\nQUIT\r\nQU").await;
-        assert_eq!(incoming.line().await.unwrap().as_slice(), b"NOOP\r\n");
-        assert_eq!(incoming.line().await.unwrap().as_slice(), b"DATA\r\n");
-        assert_eq!(incoming.mail().await.unwrap().unwrap().as_slice(), b"n\xc3\xbcl\0\xff\r\n.\r\n");
-        assert_eq!(incoming.line().await.unwrap().as_slice(), b"QUIT\r\n");
-        assert!(matches!(incoming.line().await, Err(End::Closed)));
+        let mut wire = sent(b"NOOP\r\nDATA\r\nn\xc3\xbcl\0\xff\r\n..\r\n.\r\nQUIT\r\nQU").await;
+        assert_eq!(wire.line().await.unwrap().as_slice(), b"NOOP\r\n");
+        assert_eq!(wire.line().await.unwrap().as_slice(), b"DATA\r\n");
+        assert_eq!(wire.mail().await.unwrap().unwrap().as_slice(), b"n\xc3\xbcl\0\xff\r\n.\r\n");
+        assert_eq!(wire.line().await.unwrap().as_slice(), b"QUIT\r\n");
+        assert!(matches!(wire.line().await, Err(End::Closed)));
     }
 
     #[tokio::test]
     async fn a_mail_that_spans_many_blocks_is_whole() {
         let mail = "your code is 482913\r\n".repeat(5_000);
-        let mut incoming = sent(format!("{mail}.\r\nNOOP\r\n").as_bytes()).await;
-        assert_eq!(incoming.mail().await.unwrap().unwrap().as_slice(), mail.as_bytes());
-        assert_eq!(incoming.line().await.unwrap().as_slice(), b"NOOP\r\n");
+        let mut wire = sent(format!("{mail}.\r\nNOOP\r\n").as_bytes()).await;
+        assert_eq!(wire.mail().await.unwrap().unwrap().as_slice(), mail.as_bytes());
+        assert_eq!(wire.line().await.unwrap().as_slice(), b"NOOP\r\n");
     }
 
     #[tokio::test]
     async fn of_a_long_line_the_rest_is_discarded_to_its_end() {
-        let mut incoming = sent(format!("{}\r\nNOOP\r\n", "x".repeat(100_000)).as_bytes()).await;
-        assert_eq!(incoming.line().await.unwrap().len(), LINE_MAX + 1);
-        assert_eq!(incoming.line().await.unwrap().as_slice(), b"NOOP\r\n");
+        let mut wire = sent(format!("{}\r\nNOOP\r\n", "x".repeat(100_000)).as_bytes()).await;
+        assert_eq!(wire.line().await.unwrap().len(), LINE_MAX + 1);
+        assert_eq!(wire.line().await.unwrap().as_slice(), b"NOOP\r\n");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_never_pauses_is_out_of_time_after_ten_minutes() {
-        let mut incoming = sent(b"NOOP\r\n").await;
+        let mut wire = sent(b"NOOP\r\n").await;
         advance(SESSION_MAX).await;
-        assert!(matches!(incoming.line().await, Err(End::TimedOut)));
+        assert!(matches!(wire.line().await, Err(End::TimedOut)));
     }
 
     /// What comes in from a peer that sends `octets` and then closes its side.
-    async fn sent(octets: &[u8]) -> Incoming {
+    async fn sent(octets: &[u8]) -> Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         peer.write_all(octets).await.unwrap();
-        Incoming::new(stream.into_split().0, CancellationToken::new())
+        Wire::new(Box::new(stream), CancellationToken::new())
     }
 }

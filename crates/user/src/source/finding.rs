@@ -1,0 +1,65 @@
+//! What a check of a source has found: for a person who has to mend it, or for a program.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// One thing that was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What: `connect`, `login`, `folder INBOX`.
+    pub what: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What was seen, and of what does not work, what to do.
+    pub text: String,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It works.
+    Works,
+    /// It works, but not as well as it might.
+    Slow,
+    /// It does not work.
+    Fails,
+}
+
+impl Finding {
+    /// Something that works.
+    #[must_use]
+    pub fn works(what: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { what: what.into(), outcome: Outcome::Works, text: text.into() }
+    }
+
+    /// Something that works, but slowly.
+    #[must_use]
+    pub fn slow(what: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { what: what.into(), outcome: Outcome::Slow, text: text.into() }
+    }
+
+    /// Something that does not work, and what to do.
+    #[must_use]
+    pub fn fails(what: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { what: what.into(), outcome: Outcome::Fails, text: text.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = match self.outcome {
+            Outcome::Works => "ok",
+            Outcome::Slow => "slow",
+            Outcome::Fails => "FAILS",
+        };
+        write!(f, "{mark:<6} {:<14} {}", self.what, self.text)
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

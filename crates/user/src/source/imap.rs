@@ -1,0 +1,151 @@
+//! Mail of a mailbox over IMAP (RFC 9051, and RFC 3501), as it comes.
+//!
+//! Read-only: folders are opened with EXAMINE and messages fetched with BODY.PEEK, so that nothing is marked, moved or
+//! stored. The server tells of new mail by IDLE (RFC 2177), and is asked besides only while a request is open.
+
+mod account;
+mod connection;
+mod folder;
+mod response;
+mod secret;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde::Deserialize;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::intake::Intake;
+use crate::source::config::{Configured, Label, Table};
+use crate::source::finding::{Finding, chain};
+use crate::source::stream::connector;
+use crate::source::{Binding, Kind, Source, SourceError, Told};
+
+use self::account::{Account, Tls};
+use self::connection::{Connection, ImapError};
+use self::folder::Folder;
+
+/// What has to be known before there is one.
+pub const KIND: Kind = Kind {
+    name: NAME,
+    loopback: None,
+    table: Some(Table {
+        example: include_str!("imap/example.toml"),
+        read: |text| {
+            let Tables { imap } = toml::from_str(text)?;
+            let mailbox = |account| Box::new(Mailbox(Arc::new(account))) as Box<dyn Configured>;
+            Ok(imap.into_iter().map(mailbox).collect())
+        },
+    }),
+};
+
+/// The name of this source.
+const NAME: &str = "imap";
+
+#[derive(Deserialize)]
+struct Tables {
+    #[serde(default)]
+    imap: Vec<Account>,
+}
+
+/// A mailbox that the user has configured.
+#[derive(Debug, Clone)]
+struct Mailbox(Arc<Account>);
+
+impl Configured for Mailbox {
+    fn kind(&self) -> &'static str {
+        NAME
+    }
+
+    fn label(&self) -> &Label {
+        &self.0.name
+    }
+
+    fn place(&self) -> String {
+        let Account { user, host, port, folders, .. } = &*self.0;
+        format!("{user} at {host}:{port}, {}", folders.join(", "))
+    }
+
+    fn open(&self) -> Binding {
+        let mailbox = self.clone();
+        Box::pin(async move {
+            if mailbox.0.tls != Tls::None {
+                connector(mailbox.0.ca_file.as_deref())?;
+            }
+            Ok(Box::new(mailbox) as Box<dyn Source>)
+        })
+    }
+
+    fn check(&self) -> BoxFuture<'static, Vec<Finding>> {
+        let account = self.0.clone();
+        Box::pin(async move {
+            let mut found = Vec::new();
+            if let Err((what, error)) = check(&account, &mut found).await {
+                found.push(Finding::fails(what, chain(&error)));
+            }
+            found
+        })
+    }
+}
+
+/// Tries one step after the other; the first that fails is told with its name.
+async fn check(account: &Account, found: &mut Vec<Finding>) -> Result<(), (String, ImapError)> {
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        |error| (what, error)
+    };
+    let mut connection = Connection::open(account).await.map_err(failed("connect"))?;
+    let protected = if account.tls == Tls::None { "without TLS" } else { "with TLS" };
+    found.push(Finding::works("connect", format!("{}:{} {protected}", account.host, account.port)));
+    connection.log_in(account).await.map_err(failed("login"))?;
+    found.push(Finding::works("login", account.user.clone()));
+    for folder in &account.folders {
+        let what = format!("folder {folder}");
+        connection.examine(folder).await.map_err(failed(&what))?;
+        found.push(Finding::works(what, "can be read, and is not changed"));
+    }
+    found.push(if connection.can("IDLE") {
+        Finding::works("idle", "the server tells of new mail by itself")
+    } else {
+        Finding::slow(
+            "idle",
+            "the server has no IDLE: it is asked every 15 s, and all the time while a request is open",
+        )
+    });
+    connection.log_out().await;
+    Ok(())
+}
+
+impl Source for Mailbox {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    fn told(&self) -> Told {
+        let place = self.place();
+        Told {
+            entries: vec![(format!("{NAME}.{}", self.label()), place.clone())],
+            greeting: vec![("mail", format!("imap {place}  ({}, read-only)", self.label()))],
+        }
+    }
+
+    fn run(
+        self: Box<Self>,
+        intake: Intake,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, Result<(), SourceError>> {
+        Box::pin(async move {
+            let watch =
+                |folder: &String| Folder::new(self.0.clone(), folder.clone(), &intake).watch(stop.clone());
+            let folders: JoinSet<()> = self.0.folders.iter().map(watch).collect();
+            folders.join_all().await;
+            Ok(())
+        })
+    }
+}

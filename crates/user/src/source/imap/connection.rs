@@ -1,0 +1,415 @@
+//! A connection to a server: commands go out one at a time, and nothing that is sent changes a mailbox.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::time::Duration;
+
+use data_encoding::BASE64;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, empty};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use zeroize::Zeroizing;
+
+use crate::source::stream::{Stream, TlsError, connector};
+
+use super::account::{Account, Tls};
+use super::response::{self, Heard, Listed, Told};
+use super::secret::{Login, Secret, SecretError};
+
+/// How long the server may take to be connected to, and to agree on TLS.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long it may take for a command; a large mail takes its time.
+const COMMAND_MAX: Duration = Duration::from_secs(30);
+/// How much is read at once.
+const BLOCK_OCTETS: usize = 16 * 1_024;
+/// What is asked of each message before it is fetched.
+const ITEMS: &str = "(UID INTERNALDATE RFC822.SIZE)";
+
+/// A connection.
+pub(super) struct Connection {
+    stream: Stream,
+    /// What has come and was not read.
+    received: Zeroizing<Vec<u8>>,
+    capabilities: BTreeSet<String>,
+    commands: u32,
+    /// Whether the server has told of messages that were not asked about.
+    has_news: bool,
+}
+
+/// A folder that was opened.
+#[derive(Debug, Default)]
+pub(super) struct Examined {
+    /// Changes when the server numbers its messages anew.
+    pub(super) uid_validity: u32,
+    /// No message has this UID or a higher one; some servers do not say.
+    pub(super) uid_next: Option<u32>,
+    /// How many messages there are.
+    pub(super) exists: u32,
+}
+
+/// What goes wrong with a server, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ImapError {
+    #[error("{place} cannot be reached; look at host, port and the network")]
+    Unreachable { place: String, source: io::Error },
+    #[error("{0} does not answer; look at host, port and tls: port 993 is implicit, 143 is starttls")]
+    Silent(String),
+    #[error("no TLS with {place}; look at host and tls, and at ca_file if its certificate is your own")]
+    Tls { place: String, source: io::Error },
+    #[error(transparent)]
+    Certificates(#[from] TlsError),
+    #[error("the server does not offer STARTTLS; set tls = \"implicit\", and the port to 993")]
+    NoStartTls,
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("the server does not let this user log in ({said}); {}", advice(*.by))]
+    LoggedOut { said: String, by: By },
+    #[error(
+        "the server refuses the folder {folder} ({said}); look at folders: each is named as the server calls it"
+    )]
+    NoFolder { folder: String, said: String },
+    #[error("the server refuses {command} ({said})")]
+    Refused { command: &'static str, said: String },
+    #[error("the server closes the connection ({0})")]
+    Closed(String),
+    #[error("the connection broke")]
+    Broken(#[source] io::Error),
+    #[error("the server sends more than it was asked for")]
+    TooLong,
+}
+
+/// By what a login was tried.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum By {
+    Password,
+    Token,
+}
+
+fn advice(by: By) -> &'static str {
+    match by {
+        By::Password => {
+            "write a new app password into password_file, and look at user; the guides are in docs/sources"
+        }
+        By::Token => "have your program make a new access token with the scope for IMAP, and look at user",
+    }
+}
+
+impl ImapError {
+    /// Whether it is of no use, and may lock the user out, to try again soon.
+    pub(super) fn is_lasting(&self) -> bool {
+        matches!(self, Self::LoggedOut { .. } | Self::NoFolder { .. } | Self::Secret(_) | Self::NoStartTls)
+    }
+}
+
+impl Connection {
+    /// Connects, with TLS as the account has it.
+    pub(super) async fn open(account: &Account) -> Result<Self, ImapError> {
+        let place = format!("{}:{}", account.host, account.port);
+        let connecting = timeout(CONNECT_MAX, TcpStream::connect((account.host.as_str(), account.port)));
+        let stream = connecting.await.map_err(|_elapsed| ImapError::Silent(place.clone()))?;
+        let stream = stream
+            .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
+            .map_err(|source| ImapError::Unreachable { place: place.clone(), source })?;
+        let mut connection = Self {
+            stream: Box::new(stream),
+            received: Zeroizing::default(),
+            capabilities: BTreeSet::new(),
+            commands: 0,
+            has_news: false,
+        };
+        if account.tls == Tls::Implicit {
+            connection.start_tls(account, &place).await?;
+        }
+        connection.greeting(&place).await?;
+        if account.tls == Tls::Starttls {
+            connection.ask_capabilities().await?;
+            if !connection.can("STARTTLS") {
+                return Err(ImapError::NoStartTls);
+            }
+            connection.command("STARTTLS", "STARTTLS", |_| {}).await?;
+            // What came in the clear was perhaps written by somebody in between.
+            connection.received.clear();
+            connection.start_tls(account, &place).await?;
+        }
+        connection.ask_capabilities().await?;
+        Ok(connection)
+    }
+
+    async fn start_tls(&mut self, account: &Account, place: &str) -> Result<(), ImapError> {
+        let connector = connector(account.ca_file.as_deref())?;
+        let plain = std::mem::replace(&mut self.stream, Box::new(empty()));
+        let agreed = timeout(CONNECT_MAX, connector.connect(account.server.clone(), plain)).await;
+        let stream = agreed
+            .map_err(|_elapsed| ImapError::Silent(place.to_owned()))?
+            .map_err(|source| ImapError::Tls { place: place.to_owned(), source })?;
+        self.stream = Box::new(stream);
+        Ok(())
+    }
+
+    async fn greeting(&mut self, place: &str) -> Result<(), ImapError> {
+        match timeout(CONNECT_MAX, self.hear()).await {
+            Err(_elapsed) => Err(ImapError::Silent(place.to_owned())),
+            Ok(Ok(Heard::Told(Told::Well))) => Ok(()),
+            Ok(Ok(Heard::Bye(said))) => Err(ImapError::Closed(said)),
+            Ok(Ok(_)) => Err(ImapError::Silent(place.to_owned())),
+            Ok(Err(error)) => Err(error),
+        }
+    }
+
+    /// Whether the server has said that it can do this.
+    pub(super) fn can(&self, capability: &str) -> bool {
+        self.capabilities.contains(capability)
+    }
+
+    async fn ask_capabilities(&mut self) -> Result<(), ImapError> {
+        let mut capabilities = BTreeSet::new();
+        self.command("CAPABILITY", "CAPABILITY", |told| {
+            if let Told::Capabilities(names) = told {
+                capabilities.extend(names);
+            }
+        })
+        .await?;
+        self.capabilities = capabilities;
+        Ok(())
+    }
+
+    /// Logs in with the account's secret. A token that is refused is asked for once more: it may just have run out.
+    pub(super) async fn log_in(&mut self, account: &Account) -> Result<(), ImapError> {
+        let logged_in = self.try_log_in(account).await;
+        match (&account.login, logged_in) {
+            (Login::TokenFrom(_), Err(ImapError::LoggedOut { .. })) => self.try_log_in(account).await?,
+            (_, logged_in) => logged_in?,
+        }
+        self.ask_capabilities().await
+    }
+
+    async fn try_log_in(&mut self, account: &Account) -> Result<(), ImapError> {
+        let user = &account.user;
+        match account.login.secret().await? {
+            Secret::Token(token) => {
+                let plain = Zeroizing::new(format!("user={user}\u{1}auth=Bearer {}\u{1}\u{1}", *token));
+                self.authenticate("XOAUTH2", &plain, By::Token).await
+            }
+            Secret::Password(password) if self.can("AUTH=PLAIN") => {
+                let plain = Zeroizing::new(format!("\0{user}\0{}", *password));
+                self.authenticate("PLAIN", &plain, By::Password).await
+            }
+            Secret::Password(password) => {
+                let login = Zeroizing::new(format!("LOGIN {} {}", *quoted(user), *quoted(&password)));
+                let logged_in = self.command("LOGIN", &login, |_| {}).await;
+                logged_in
+                    .map_err(|error| refused(error, |said| ImapError::LoggedOut { said, by: By::Password }))
+            }
+        }
+    }
+
+    /// Logs in by a mechanism of SASL with one message.
+    async fn authenticate(&mut self, mechanism: &str, plain: &str, by: By) -> Result<(), ImapError> {
+        let tag = self.send(&format!("AUTHENTICATE {mechanism}")).await?;
+        let message = Zeroizing::new(BASE64.encode(plain.as_bytes()));
+        let mut rest = Some(message);
+        let until = Instant::now() + COMMAND_MAX;
+        loop {
+            match self.hear_until(until).await? {
+                Heard::Go => {
+                    // After the message it says why it refuses, and is to be told to go on.
+                    let line = rest.take().unwrap_or_default();
+                    let line = Zeroizing::new(format!("{}\r\n", *line));
+                    self.write(line.as_bytes()).await?;
+                }
+                Heard::Done { tag: done, is_ok, said } if done == tag => {
+                    return if is_ok { Ok(()) } else { Err(ImapError::LoggedOut { said, by }) };
+                }
+                Heard::Bye(said) => return Err(ImapError::Closed(said)),
+                Heard::Done { .. } | Heard::Told(_) => {}
+            }
+        }
+    }
+
+    /// Opens a folder so that nothing in it can be changed.
+    pub(super) async fn examine(&mut self, folder: &str) -> Result<Examined, ImapError> {
+        let mut examined = Examined::default();
+        let examine = format!("EXAMINE {}", *quoted(folder));
+        let opened = self.command("EXAMINE", &examine, |told| match told {
+            Told::UidValidity(number) => examined.uid_validity = number,
+            Told::UidNext(number) => examined.uid_next = Some(number),
+            Told::Exists(number) => examined.exists = number,
+            Told::Message(_) | Told::Capabilities(_) | Told::Well | Told::Other => {}
+        });
+        opened.await.map_err(|error| {
+            refused(error, |said| ImapError::NoFolder { folder: folder.to_owned(), said })
+        })?;
+        self.has_news = false;
+        Ok(examined)
+    }
+
+    /// Lists the messages from this UID on. The last message is always among them, whatever its UID.
+    pub(super) async fn list_from(&mut self, uid: u32) -> Result<Vec<Listed>, ImapError> {
+        self.list(&format!("UID FETCH {uid}:* {ITEMS}")).await
+    }
+
+    /// Lists the messages from this place on, counted from 1.
+    pub(super) async fn list_last(&mut self, place: u32) -> Result<Vec<Listed>, ImapError> {
+        self.list(&format!("FETCH {place}:* {ITEMS}")).await
+    }
+
+    async fn list(&mut self, command: &str) -> Result<Vec<Listed>, ImapError> {
+        self.has_news = false;
+        let mut listed = Vec::new();
+        self.command("FETCH", command, |told| {
+            if let Told::Message(message) = told {
+                listed.push(message);
+            }
+        })
+        .await?;
+        Ok(listed)
+    }
+
+    /// Fetches a whole message without marking it as read; none if it is gone.
+    pub(super) async fn body(&mut self, uid: u32) -> Result<Option<Zeroizing<Vec<u8>>>, ImapError> {
+        let mut body = None;
+        self.command("FETCH", &format!("UID FETCH {uid} (UID BODY.PEEK[])"), |told| {
+            if let Told::Message(message) = told
+                && message.uid == uid
+            {
+                body = message.body.or_else(|| body.take());
+            }
+        })
+        .await?;
+        Ok(body)
+    }
+
+    /// Asks whether there is news: see [`Connection::has_news`].
+    pub(super) async fn noop(&mut self) -> Result<(), ImapError> {
+        self.command("NOOP", "NOOP", |_| {}).await
+    }
+
+    /// Whether the server has told of a message since the last were listed.
+    pub(super) fn has_news(&self) -> bool {
+        self.has_news
+    }
+
+    /// Lets the server tell of news as they come, until there are some, `enough` is ready, or `longest` is over.
+    pub(super) async fn idle(
+        &mut self,
+        longest: Duration,
+        enough: impl Future<Output = ()>,
+    ) -> Result<(), ImapError> {
+        let tag = self.send("IDLE").await?;
+        let mut enough = std::pin::pin!(enough);
+        let until = Instant::now() + longest;
+        let mut is_idle = false;
+        while !(is_idle && self.has_news) {
+            let heard = tokio::select! {
+                heard = self.hear() => heard?,
+                () = &mut enough, if is_idle => break,
+                () = tokio::time::sleep_until(until) => break,
+            };
+            match heard {
+                Heard::Go => is_idle = true,
+                Heard::Bye(said) => return Err(ImapError::Closed(said)),
+                Heard::Done { tag: done, said, .. } if done == tag => {
+                    return Err(ImapError::Refused { command: "IDLE", said });
+                }
+                Heard::Done { .. } | Heard::Told(_) => {}
+            }
+        }
+        self.write(b"DONE\r\n").await?;
+        self.end("IDLE", &tag, |_| {}).await
+    }
+
+    /// Takes leave; whether the server hears it does not matter.
+    pub(super) async fn log_out(mut self) {
+        drop(self.command("LOGOUT", "LOGOUT", |_| {}).await);
+    }
+
+    /// Sends a command, and gives `each` what is said until it has ended.
+    async fn command(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        each: impl FnMut(Told),
+    ) -> Result<(), ImapError> {
+        let tag = self.send(text).await?;
+        self.end(name, &tag, each).await
+    }
+
+    async fn end(
+        &mut self,
+        name: &'static str,
+        tag: &str,
+        mut each: impl FnMut(Told),
+    ) -> Result<(), ImapError> {
+        let until = Instant::now() + COMMAND_MAX;
+        loop {
+            match self.hear_until(until).await? {
+                Heard::Done { tag: done, is_ok, said } if done == *tag => {
+                    return if is_ok { Ok(()) } else { Err(ImapError::Refused { command: name, said }) };
+                }
+                Heard::Bye(said) if name != "LOGOUT" => return Err(ImapError::Closed(said)),
+                Heard::Told(told) => each(told),
+                Heard::Go | Heard::Bye(_) | Heard::Done { .. } => {}
+            }
+        }
+    }
+
+    /// Sends a command under a tag of its own.
+    async fn send(&mut self, command: &str) -> Result<String, ImapError> {
+        self.commands += 1;
+        let tag = format!("A{}", self.commands);
+        let line = Zeroizing::new(format!("{tag} {command}\r\n"));
+        self.write(line.as_bytes()).await?;
+        Ok(tag)
+    }
+
+    async fn write(&mut self, octets: &[u8]) -> Result<(), ImapError> {
+        let written = async {
+            self.stream.write_all(octets).await?;
+            self.stream.flush().await
+        };
+        let written = timeout(COMMAND_MAX, written).await;
+        written.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())).map_err(ImapError::Broken)
+    }
+
+    async fn hear_until(&mut self, until: Instant) -> Result<Heard, ImapError> {
+        let heard = timeout_at(until, self.hear()).await;
+        heard.unwrap_or_else(|_elapsed| Err(ImapError::Broken(io::ErrorKind::TimedOut.into())))
+    }
+
+    /// The next thing that the server says. What came of it stays if this is broken off.
+    async fn hear(&mut self) -> Result<Heard, ImapError> {
+        loop {
+            let length = response::length(&self.received).map_err(|_too_long| ImapError::TooLong)?;
+            if let Some(length) = length {
+                let rest = self.received.split_off(length);
+                let response = Zeroizing::new(std::mem::replace(&mut *self.received, rest));
+                let heard = response::read(&response);
+                self.has_news |= matches!(heard, Heard::Told(Told::Exists(_)));
+                return Ok(heard);
+            }
+            self.received.reserve(BLOCK_OCTETS);
+            if self.stream.read_buf(&mut *self.received).await.map_err(ImapError::Broken)? == 0 {
+                return Err(ImapError::Closed("without a word".to_owned()));
+            }
+        }
+    }
+}
+
+/// What it means that this command was refused.
+fn refused(error: ImapError, meaning: impl FnOnce(String) -> ImapError) -> ImapError {
+    if let ImapError::Refused { said, .. } = error { meaning(said) } else { error }
+}
+
+/// A text as a quoted string. Servers of today take UTF-8 there too.
+fn quoted(text: &str) -> Zeroizing<String> {
+    let mut quoted = Zeroizing::new(String::with_capacity(text.len() * 2 + 2));
+    quoted.push('"');
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted.push('"');
+    quoted
+}

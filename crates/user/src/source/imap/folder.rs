@@ -1,0 +1,253 @@
+//! One folder, watched: what has come since it was last looked at is fetched and handed in, once.
+//!
+//! **When a mail was received** is for this machine's clock to say: when it was seen here. But a mail may have lain in
+//! the mailbox while nobody was connected, and an old one may be moved or copied into the folder, where it gets a new
+//! number and looks as if it had just come. The server's INTERNALDATE goes with a mail from folder to folder
+//! (RFC 9051, section 6.4.7). So a mail counts as received when it was seen, or at its INTERNALDATE if that is
+//! earlier, and one without an INTERNALDATE is not taken. A server whose clock is behind makes its mail look older,
+//! never younger: nothing is released that should not be.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_otp_domain::{Digest, Timestamp};
+use agent_otp_jetstream::clock;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::desk::{KEPT_FOR, KEPT_MAX};
+use crate::intake::{Fetched, Intake, Open};
+use crate::source::finding::chain;
+use crate::source::pulled::Pulled;
+use crate::source::smtp::MAIL_MAX;
+
+use super::NAME;
+use super::account::Account;
+use super::connection::{Connection, ImapError};
+use super::response::Listed;
+
+/// How long the server is left to tell of news by itself. RFC 2177 allows 29 minutes; networks forget a silent
+/// connection earlier, and some servers forget to tell, so that the folder is looked at this often in any case.
+const IDLE_MAX: Duration = Duration::from_mins(4);
+/// How often a server is asked while a request is open: some wait half a second before they tell.
+const NOOP_EVERY: Duration = Duration::from_millis(100);
+/// How often the folder itself is looked at while a request is open, whatever the server says.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often a server is asked that cannot tell by itself.
+const POLL_EVERY: Duration = Duration::from_secs(15);
+/// How long it waits after a failure, the first time and at most; twice as long each time.
+const AGAIN_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+/// The same where trying again soon is of no use.
+const AGAIN_AFTER_LASTING: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(15));
+
+/// A folder that is being watched.
+pub(super) struct Folder {
+    account: Arc<Account>,
+    name: String,
+    pulled: Pulled,
+    open: Open,
+    /// How far it has been looked at; nothing before the first time.
+    position: Option<Position>,
+    /// How often it has failed without a success in between.
+    failures: u32,
+}
+
+/// A place between two messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Position {
+    uid_validity: u32,
+    /// The lowest UID that was not looked at.
+    uid_next: u32,
+}
+
+impl Folder {
+    pub(super) fn new(account: Arc<Account>, name: String, intake: &Intake) -> Self {
+        let (pulled, open) = (Pulled::new(NAME, intake.clone()), intake.open());
+        Self { account, name, pulled, open, position: None, failures: 0 }
+    }
+
+    /// Watches until `stop` is cancelled, whatever the server does.
+    pub(super) async fn watch(mut self, stop: CancellationToken) {
+        while let Some(Err(error)) = stop.run_until_cancelled(self.follow()).await {
+            let pause = self.pause(&error);
+            warn!(source = %self.account.name, error = %chain(&error), again_in = ?pause, "mailbox not watched");
+            let open = &mut self.open;
+            let pausing = async {
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = async { sleep(AGAIN_AFTER.0).await; open.opened().await }, if !error.is_lasting() => {}
+                }
+            };
+            if stop.run_until_cancelled(pausing).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn pause(&mut self, error: &ImapError) -> Duration {
+        let (first, longest) = if error.is_lasting() { AGAIN_AFTER_LASTING } else { AGAIN_AFTER };
+        let pause = first.saturating_mul(1 << self.failures.min(10)).min(longest);
+        self.failures += 1;
+        pause
+    }
+
+    async fn follow(&mut self) -> Result<Infallible, ImapError> {
+        let mut connection = Connection::open(&self.account).await?;
+        connection.log_in(&self.account).await?;
+        self.begin(&mut connection).await?;
+        info!(source = %self.account.name, "mailbox watched");
+        self.failures = 0;
+        loop {
+            self.look(&mut connection).await?;
+            self.wait(&mut connection).await?;
+        }
+    }
+
+    /// Goes on where it was; where that says nothing, begins with what came lately, for an approval may wait for it.
+    async fn begin(&mut self, connection: &mut Connection) -> Result<(), ImapError> {
+        let examined = connection.examine(&self.name).await?;
+        let uid_validity = examined.uid_validity;
+        if self.position.is_some_and(|position| position.uid_validity == uid_validity) {
+            return Ok(());
+        }
+        self.position = None;
+        let mut uid_next = examined.uid_next.unwrap_or(1);
+        if examined.exists > 0 {
+            let kept_max = u32::try_from(KEPT_MAX).unwrap_or(u32::MAX);
+            let listed = connection.list_last(examined.exists.saturating_sub(kept_max).max(1)).await?;
+            uid_next = self.take(connection, listed, uid_validity).await?.max(uid_next);
+        }
+        self.position = Some(Position { uid_validity, uid_next });
+        Ok(())
+    }
+
+    /// Takes what has come since.
+    async fn look(&mut self, connection: &mut Connection) -> Result<(), ImapError> {
+        let Some(Position { uid_validity, uid_next }) = self.position else { return Ok(()) };
+        let mut listed = connection.list_from(uid_next).await?;
+        listed.retain(|message| message.uid >= uid_next);
+        self.take(connection, listed, uid_validity).await?;
+        Ok(())
+    }
+
+    /// Fetches the messages that are not too old and not too large, and hands them in; the UID after the last of all.
+    async fn take(
+        &mut self,
+        connection: &mut Connection,
+        mut listed: Vec<Listed>,
+        uid_validity: u32,
+    ) -> Result<u32, ImapError> {
+        let seen_at = clock::now();
+        listed.sort_by_key(|message| message.uid);
+        let too_many = listed.len().saturating_sub(KEPT_MAX);
+        let mut uid_next = 0;
+        for (index, message) in listed.iter().enumerate() {
+            if index >= too_many && is_wanted(message, seen_at) {
+                let body = connection.body(message.uid).await?;
+                if let (Some(raw), Some(internal_date)) = (body, message.internal_date) {
+                    let received_at = received_at(internal_date, seen_at);
+                    let place = self.digest(uid_validity, message.uid);
+                    self.pulled.hand_in(Fetched { raw, received_at, place }).await;
+                }
+            }
+            uid_next = message.uid.saturating_add(1);
+            if let Some(position) = &mut self.position {
+                position.uid_next = position.uid_next.max(uid_next);
+            }
+        }
+        Ok(uid_next)
+    }
+
+    /// What names a message's place.
+    fn digest(&self, uid_validity: u32, uid: u32) -> Digest {
+        let Account { host, user, .. } = &*self.account;
+        let place = format!("imap\0{host}\0{user}\0{}\0{uid_validity}\0{uid}", self.name);
+        Digest::of(&[place.as_bytes()])
+    }
+
+    /// Waits until the folder is to be looked at.
+    async fn wait(&mut self, connection: &mut Connection) -> Result<(), ImapError> {
+        let look_at = Instant::now() + LOOK_EVERY;
+        while self.open.is() && !connection.has_news() && Instant::now() < look_at {
+            let next = Instant::now() + NOOP_EVERY;
+            connection.noop().await?;
+            if !connection.has_news() {
+                sleep_until(next).await;
+            }
+        }
+        if self.open.is() || connection.has_news() {
+            return Ok(());
+        }
+        if connection.can("IDLE") {
+            return connection.idle(IDLE_MAX, self.open.opened()).await;
+        }
+        tokio::select! {
+            () = sleep(POLL_EVERY) => {}
+            () = self.open.opened() => {}
+        }
+        debug!(source = %self.account.name, "the server is asked: it has no IDLE");
+        Ok(())
+    }
+}
+
+/// Whether a message may still answer a request.
+fn is_wanted(message: &Listed, seen_at: Timestamp) -> bool {
+    let Some(internal_date) = message.internal_date else { return false };
+    if seen_at.since(received_at(internal_date, seen_at)) >= KEPT_FOR {
+        return false;
+    }
+    let is_small =
+        message.octets.is_some_and(|octets| usize::try_from(octets).is_ok_and(|octets| octets <= MAIL_MAX));
+    if !is_small {
+        warn!(
+            octets = message.octets,
+            limit = MAIL_MAX,
+            "mail not fetched: it is too large to be one with a code"
+        );
+    }
+    is_small
+}
+
+/// When a message was received, by this machine's clock: see above. An INTERNALDATE is cut to whole seconds.
+fn received_at(internal_date: Timestamp, seen_at: Timestamp) -> Timestamp {
+    internal_date.after(Duration::from_millis(999)).min(seen_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_is_received_when_it_is_seen_unless_its_server_had_it_earlier() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let seen_at = at("2026-01-31T12:00:00.500Z");
+        for (internal_date, expected) in [
+            ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00.500Z"),
+            ("2026-01-31T11:59:59Z", "2026-01-31T11:59:59.999Z"),
+            ("2026-01-31T11:50:00Z", "2026-01-31T11:50:00.999Z"),
+            ("2020-01-31T12:00:00Z", "2020-01-31T12:00:00.999Z"),
+            ("2026-01-31T12:10:00Z", "2026-01-31T12:00:00.500Z"),
+        ] {
+            assert_eq!(received_at(at(internal_date), seen_at), at(expected), "{internal_date}");
+        }
+    }
+
+    #[test]
+    fn a_mail_that_is_old_large_or_undated_is_not_fetched() {
+        let now = clock::now();
+        let message = |age: Option<Duration>, octets| Listed {
+            uid: 1,
+            internal_date: age.map(|age| now.before(age)),
+            octets,
+            body: None,
+        };
+        let (new, octets) = (Some(Duration::from_mins(9)), Some(1_000));
+        assert!(is_wanted(&message(new, octets), now));
+        assert!(!is_wanted(&message(Some(Duration::from_mins(11)), octets), now));
+        assert!(!is_wanted(&message(None, octets), now));
+        assert!(!is_wanted(&message(new, None), now));
+        assert!(!is_wanted(&message(new, Some(10 * 1_024 * 1_024 + 1)), now));
+    }
+}
