@@ -18,6 +18,8 @@ pub(crate) const CANCELLED: u8 = 12;
 pub(crate) const REFUSED: u8 = 13;
 pub(crate) const UNAVAILABLE: u8 = 14;
 pub(crate) const NOT_BELIEVED: u8 = 15;
+/// A source does not work; 16 are alarms.
+pub(crate) const SOURCE_FAILS: u8 = 17;
 /// As of whatever else cannot be typed.
 const USAGE: u8 = 2;
 const OTHER: u8 = 1;

@@ -88,6 +88,7 @@ async fn run(cli: Cli, environment: Option<Zeroizing<String>>) -> anyhow::Result
         Verb::Audit { verb } => audit::run(&place()?, verb).await,
         Verb::Nats { verb } => nats::run(place, verb),
         Verb::Keys { verb } => keys::run(&place()?, verb),
+        Verb::Sources { verb } => sources::run(&place()?, verb).await,
         Verb::Alarms { json } => alarms::run(&place()?, json).await,
     }
 }

@@ -2,16 +2,31 @@
 //!
 //! The former are bound where `up` was told to, where they were bound last, or anywhere.
 
+pub(crate) mod check;
+pub(crate) mod edit;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::process::ExitCode;
 
 use agent_otp_user::source::config::{self, Configured};
 use agent_otp_user::source::{KINDS, Loopback, Source, SourceError};
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
-use crate::place::Ports;
+use crate::args::Sources;
+use crate::place::{Place, Ports};
+
+pub(crate) async fn run(place: &Place, verb: Sources) -> anyhow::Result<ExitCode> {
+    match verb {
+        Sources::Kinds => Ok(edit::kinds()),
+        Sources::List { json } => edit::list(place, json),
+        Sources::Add { kind, fields, ask } => edit::add(place, &kind, &fields, ask.as_deref()),
+        Sources::Remove { name } => edit::remove(place, &name),
+        Sources::Check { name, mail, json } => check::run(place, name.as_deref(), &mail, json).await,
+    }
+}
 
 /// The ports that were asked for, by the name of the kind: `--NAME-port`.
 #[derive(Debug, Clone, Default)]
