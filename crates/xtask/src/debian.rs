@@ -9,7 +9,16 @@ use anyhow::{Context, Result, bail};
 use crate::target;
 
 /// Every package that a test needs, with a file of it by which it is found; `*` stands for any one directory.
-const PACKAGES: [(&str, &str); 1] = [("libfaketime", "usr/lib/*/faketime/libfaketimeMT.so.1")];
+const PACKAGES: [(&str, &str); 6] = [
+    ("libfaketime", "usr/lib/*/faketime/libfaketimeMT.so.1"),
+    ("openssl", "usr/bin/openssl"),
+    ("dovecot-imapd", "usr/lib/dovecot/imap"),
+    ("dovecot-lmtpd", "usr/lib/dovecot/lmtp"),
+    ("swaks", "usr/bin/swaks"),
+    ("libnet-ssleay-perl", "usr/lib/*/perl5/*/Net/SSLeay.pm"),
+];
+/// Of these, what is unpacked does not run: its programs look for each other where Debian puts them.
+const INSTALLED: [&str; 5] = ["openssl", "dovecot-imapd", "dovecot-lmtpd", "swaks", "libnet-ssleay-perl"];
 /// Where packages are unpacked, below the target directory. The stories look there too.
 const UNPACKED: &str = "debian";
 
@@ -17,9 +26,16 @@ const UNPACKED: &str = "debian";
 pub(crate) fn ensure(say: &mut dyn FnMut(&str)) -> Result<()> {
     let unpacked = target()?.join(UNPACKED);
     for (name, file) in PACKAGES {
-        let is_there = || is_below(Path::new("/"), file) || is_below(&unpacked, file);
+        let has_to_be_installed = INSTALLED.contains(&name);
+        let is_there =
+            || is_below(Path::new("/"), file) || (!has_to_be_installed && is_below(&unpacked, file));
         if is_there() {
             continue;
+        }
+        if has_to_be_installed && !rustix::process::geteuid().is_root() {
+            bail!(
+                "{name} is missing, and runs only where it is installed; type: sudo apt-get install {name}"
+            );
         }
         say(&format!("installing Debian's package {name}"));
         let got = if rustix::process::geteuid().is_root() { install(name) } else { unpack(name, &unpacked) };

