@@ -151,8 +151,8 @@ pub enum SenderCheck {
 pub struct Evidence {
     /// How the message came.
     pub channel: Channel,
-    /// Which of the user's sources took it: `smtp` or `sms-webhook`, or `sms-webhook-unsigned` if the gateway did not sign
-    /// the text; `terminal`, if the user pasted it.
+    /// Which of the user's sources took it: `smtp`, `lmtp`, `imap`, `maildir` or `sms-webhook`, or `sms-webhook-unsigned` if
+    /// the gateway did not sign the text; `terminal`, if the user pasted it.
     pub source: String,
     /// How sure the capturer was of the sender.
     pub sender: SenderCheck,
