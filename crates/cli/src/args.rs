@@ -14,7 +14,7 @@ use crate::keys::Named;
 use crate::listen::Listening;
 use crate::nats::{Permissions, ServerOption};
 use crate::server::Tls;
-use crate::sources::SourcePorts;
+use crate::sources::{SourcePorts, Sources};
 
 /// Relays exactly the one one-time code that an agent asked for and its user approved: end-to-end encrypted, once.
 #[derive(Debug, Parser)]
@@ -126,46 +126,6 @@ pub(crate) enum Nats {
     /// `operator` and `operator-json` are for operator mode: one scoped signing key for each role, with the owner's id in
     /// its template, so that whoever holds the owner's keys makes users of that owner and of no other.
     Permissions(Permissions),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Sources {
-    /// Shows what can be configured, and how: one example of each kind, with a comment on each field.
-    Kinds,
-    /// Lists what is configured in sources.toml of the data directory.
-    List {
-        /// Prints a JSON array instead.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Adds a source to sources.toml; what is there stays as it is.
-    Add {
-        /// Which kind, as `sources kinds` names it.
-        kind: String,
-        /// Its fields, such as `name=private`.
-        #[arg(required = true, value_name = "FIELD=VALUE")]
-        fields: Vec<String>,
-        /// Asks for the secret that this field names a file of, keeps it in a file of the data directory, and names that.
-        #[arg(long, value_name = "FIELD")]
-        ask: Option<String>,
-    },
-    /// Takes a source out of sources.toml; its secrets stay.
-    Remove {
-        /// What it is called, as `sources list` shows it.
-        name: String,
-    },
-    /// Tries every source without taking a message: connects, logs in, looks up, and says what to do about what fails.
-    ///
-    /// Exit codes: 0 everything works, 17 something does not.
-    Check {
-        /// Only this one, as `sources list` shows it.
-        name: Option<String>,
-        #[command(flatten)]
-        mail: MailProof,
-        /// Prints a JSON array instead.
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,8 +2,8 @@
 //!
 //! The former are bound where `up` was told to, where they were bound last, or anywhere.
 
-pub(crate) mod check;
-pub(crate) mod edit;
+mod check;
+mod edit;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,10 +13,63 @@ use std::process::ExitCode;
 use agent_otp_user::source::config::{self, Configured};
 use agent_otp_user::source::{KINDS, Loopback, Source, SourceError};
 use anyhow::Context as _;
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand, value_parser};
 
-use crate::args::Sources;
+use crate::args::MailProof;
 use crate::place::{Place, Ports};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sources {
+    /// Shows what can be configured, and how: one example of each kind, with a comment on each field.
+    Kinds,
+    /// Lists what is configured in sources.toml of the data directory.
+    List {
+        /// Prints a JSON array instead.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Adds a source to sources.toml; what is there stays as it is.
+    Add {
+        /// Which kind, as `sources kinds` names it.
+        kind: String,
+        /// Its fields, such as `name=private`.
+        #[arg(required = true, value_name = "FIELD=VALUE")]
+        fields: Vec<String>,
+        /// Asks for the secret that this field names a file of, keeps it in a file of the data directory, and names that.
+        #[arg(long, value_name = "FIELD")]
+        ask: Option<String>,
+    },
+    /// Takes a source out of sources.toml, with the secret that was asked for when it was added.
+    Remove {
+        /// What it is called, as `sources list` shows it.
+        name: String,
+    },
+    /// Tries every source without taking a message: connects, logs in, looks up, and says what to do about what fails.
+    ///
+    /// Exit codes: 0 everything works, 17 something does not.
+    Check {
+        /// Only this one, as `sources list` shows it.
+        name: Option<String>,
+        #[command(flatten)]
+        mail: MailProof,
+        /// Prints a JSON array instead.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows how a mail would be judged, without a word of it: sender, proof, and whether a code is found.
+    ///
+    /// Judged is the newest mail of a mailbox; a listener is delivered one that nobody waits for. Exit codes: 0 it would
+    /// be taken, 17 something fails.
+    Test {
+        /// Only this one, as `sources list` shows it.
+        name: Option<String>,
+        #[command(flatten)]
+        mail: MailProof,
+        /// Prints a JSON array instead.
+        #[arg(long)]
+        json: bool,
+    },
+}
 
 pub(crate) async fn run(place: &Place, verb: Sources) -> anyhow::Result<ExitCode> {
     match verb {
@@ -24,7 +77,8 @@ pub(crate) async fn run(place: &Place, verb: Sources) -> anyhow::Result<ExitCode
         Sources::List { json } => edit::list(place, json),
         Sources::Add { kind, fields, ask } => edit::add(place, &kind, &fields, ask.as_deref()),
         Sources::Remove { name } => edit::remove(place, &name),
-        Sources::Check { name, mail, json } => check::run(place, name.as_deref(), &mail, json).await,
+        Sources::Check { name, mail, json } => check::check(place, name.as_deref(), &mail, json).await,
+        Sources::Test { name, mail, json } => check::test(place, name.as_deref(), &mail, json).await,
     }
 }
 

@@ -20,6 +20,13 @@ fn help_says_what_can_be_typed() {
         typed(&["keys"].into_iter().chain(verb.split(' ')).chain(["--help"]).collect::<Vec<_>>())
     });
     insta::assert_snapshot!("help_of_keys", [typed(&["keys", "--help"]), keys.join("\n")].join("\n"));
+    let sources =
+        ["kinds", "list", "add", "remove", "check", "test"].map(|verb| typed(&["sources", verb, "--help"]));
+    insta::assert_snapshot!(
+        "help_of_sources",
+        [typed(&["sources", "--help"]), sources.join("\n")].join("\n")
+    );
+    insta::assert_snapshot!("source_kinds", typed(&["sources", "kinds"]));
     insta::assert_snapshot!("help_of_alarms", typed(&["alarms", "--help"]));
     insta::assert_snapshot!("help_of_nats", typed(&["nats", "permissions", "--help"]));
 }
@@ -68,6 +75,12 @@ fn an_error_says_what_was_expected_and_what_to_type_next() {
         vec!["keys", "rotate", "agent:The Shopper"],
         vec!["keys", "recover"],
         vec!["keys", "show", "--passphrase-file", "/nowhere/passphrase"],
+        vec!["sources", "add", "imap", "host=mail.example"],
+        vec!["sources", "add", "imap", "name=mine", "host=mail.example", "user=me"],
+        vec!["sources", "add", "pop3", "name=mine"],
+        vec!["sources", "add", "maildir", "mine"],
+        vec!["sources", "remove", "mine"],
+        vec!["sources", "check", "mine"],
         vec!["alarms"],
         vec!["up", "--nats-server", "/nowhere/nats-server"],
         vec!["serve", "user"],

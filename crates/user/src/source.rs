@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::intake::Intake;
 use crate::source::config::Table;
-use crate::source::finding::Finding;
+use crate::source::finding::Check;
 use crate::source::stream::TlsError;
 
 /// Every kind of source that there is, and nothing else, stands in this list.
@@ -48,7 +48,9 @@ pub struct Loopback {
     /// Binds one at an address, where port 0 takes a free one; the directory is where sources keep their secrets.
     pub bind: fn(SocketAddr, PathBuf) -> Binding,
     /// Tries the one that listens there, without leaving a message.
-    pub check: fn(SocketAddr, PathBuf) -> BoxFuture<'static, Vec<Finding>>,
+    pub check: fn(SocketAddr, PathBuf) -> Check,
+    /// Delivers a message there that nobody waits for, if that says more.
+    pub test: Option<fn(SocketAddr) -> Check>,
 }
 
 /// A source that is being bound, or opened.

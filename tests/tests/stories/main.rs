@@ -35,5 +35,18 @@ mod serve;
 mod services;
 mod slow;
 mod sms;
+mod sources;
 mod supply;
 mod up;
+
+/// A real mail server, as the tests of the user's side have it.
+#[expect(dead_code, reason = "they need more of it")]
+#[path = "../../../crates/user/tests/sources/dovecot.rs"]
+mod dovecot;
+#[path = "../../../crates/user/tests/sources/swaks.rs"]
+mod swaks;
+
+/// What these two wait with.
+mod running {
+    pub(crate) use agent_otp_tests::{eventually, within};
+}

@@ -56,7 +56,7 @@ pub(crate) fn add(
     let name = name
         .map(|(_, name)| name.trim_matches('"').to_owned())
         .context("a source needs a name, such as name=private")?;
-    let secret = ask.map(|field| (field, place.sources().join(format!("{name}.secret"))));
+    let secret = ask.map(|field| (field, place.sources().join(format!("{name}.login"))));
     if let Some((field, file)) = &secret {
         fields.push((field, file.display().to_string()));
     }
@@ -88,7 +88,7 @@ pub(crate) fn remove(place: &Place, name: &str) -> anyhow::Result<ExitCode> {
         bail!("there is no source {name}; `agent-otp sources list` names them");
     }
     private::replace(&path, kept.concat().as_bytes())?;
-    private::remove(&place.sources().join(format!("{name}.secret")))?;
+    private::remove(&place.sources().join(format!("{name}.login")))?;
     print::out(&format!("removed {name}"));
     print::say("Next: start `agent-otp up` again.");
     Ok(ExitCode::SUCCESS)

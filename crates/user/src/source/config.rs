@@ -7,12 +7,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use agent_otp_keyring::{KeyringError, private};
-use futures_util::future::BoxFuture;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use crate::source::finding::Finding;
+use crate::judge::Judge;
+use crate::source::finding::Check;
 use crate::source::{Binding, KINDS};
 
 /// What the user has configured.
@@ -42,7 +42,10 @@ pub trait Configured: fmt::Debug + Send + Sync {
     fn open(&self) -> Binding;
 
     /// Tries what it is for, without taking a message.
-    fn check(&self) -> BoxFuture<'static, Vec<Finding>>;
+    fn check(&self) -> Check;
+
+    /// Shows how a mail would be judged: the newest that lies there, or one that is delivered for it.
+    fn test(&self, judge: Judge) -> Check;
 }
 
 /// What the user calls a source: 1 to 32 characters of `a-z0-9-`.

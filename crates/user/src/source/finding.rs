@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use futures_util::future::BoxFuture;
 use serde::Serialize;
+
+/// What is being found out.
+pub type Check = BoxFuture<'static, Vec<Finding>>;
 
 /// One thing that was tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -5,6 +5,7 @@
 
 mod account;
 mod connection;
+mod error;
 mod folder;
 mod response;
 mod secret;
@@ -16,16 +17,21 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use crate::intake::Intake;
+use crate::judge::Judge;
 use crate::source::config::{Configured, Label, Table};
-use crate::source::finding::{Finding, chain};
+use crate::source::finding::{Check, Finding, chain};
+use crate::source::smtp::MAIL_MAX;
 use crate::source::stream::connector;
 use crate::source::{Binding, Kind, Source, SourceError, Told};
 
 use self::account::{Account, Tls};
-use self::connection::{Connection, ImapError};
+use self::connection::Connection;
+use self::error::ImapError;
 use self::folder::Folder;
+use self::response::Listed;
 
 /// What has to be known before there is one.
 pub const KIND: Kind = Kind {
@@ -78,7 +84,7 @@ impl Configured for Mailbox {
         })
     }
 
-    fn check(&self) -> BoxFuture<'static, Vec<Finding>> {
+    fn check(&self) -> Check {
         let account = self.0.clone();
         Box::pin(async move {
             let mut found = Vec::new();
@@ -88,6 +94,37 @@ impl Configured for Mailbox {
             found
         })
     }
+
+    fn test(&self, judge: Judge) -> Check {
+        let account = self.0.clone();
+        Box::pin(async move {
+            match newest(&account).await {
+                Ok(Some(raw)) => judge.judge(raw).await,
+                Ok(None) => {
+                    vec![Finding::slow("mail", "there is none that could be judged; send one to yourself")]
+                }
+                Err(error) => vec![Finding::fails("mail", chain(&error))],
+            }
+        })
+    }
+}
+
+/// The newest mail of the first folder; nothing if there is none, or a large one.
+async fn newest(account: &Account) -> Result<Option<Zeroizing<Vec<u8>>>, ImapError> {
+    let mut connection = Connection::open(account).await?;
+    connection.log_in(account).await?;
+    let mut newest = None;
+    if let Some(folder) = account.folders.first() {
+        let examined = connection.examine(folder).await?;
+        let listed =
+            if examined.exists > 0 { connection.list_last(examined.exists).await? } else { Vec::new() };
+        let is_small = |mail: &&Listed| mail.octets.is_some_and(|octets| octets as usize <= MAIL_MAX);
+        if let Some(mail) = listed.last().filter(is_small) {
+            newest = connection.body(mail.uid).await?;
+        }
+    }
+    connection.log_out().await;
+    Ok(newest)
 }
 
 /// Tries one step after the other; the first that fails is told with its name.

@@ -12,10 +12,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::intake::Intake;
+use crate::judge::Judge;
 use crate::source::config::{Configured, Label, Table, absolute};
-use crate::source::finding::Finding;
+use crate::source::finding::Check;
 use crate::source::listener::{Listener, Local};
-use crate::source::smtp::{Certificate, Manner, Protocol, greeted, serve};
+use crate::source::smtp::{Certificate, Manner, Protocol, deliver, greeted, serve};
 use crate::source::{Binding, Kind, Source, SourceError, Told};
 
 /// What has to be known before there is one.
@@ -120,7 +121,7 @@ impl Configured for Listen {
         })
     }
 
-    fn check(&self) -> BoxFuture<'static, Vec<Finding>> {
+    fn check(&self) -> Check {
         let Self { at, tls, .. } = self.clone();
         Box::pin(async move {
             let mut found = vec![match at {
@@ -129,6 +130,16 @@ impl Configured for Listen {
             }];
             found.extend(tls.map(|certificate| certificate.check()));
             found
+        })
+    }
+
+    fn test(&self, _judge: Judge) -> Check {
+        let at = self.at.clone();
+        Box::pin(async move {
+            match at {
+                At::Tcp(address) => deliver(TcpStream::connect(address).await, Protocol::Lmtp).await,
+                At::Socket(path, _) => deliver(UnixStream::connect(path).await, Protocol::Lmtp).await,
+            }
         })
     }
 }

@@ -27,8 +27,9 @@ use tracing::warn;
 use zeroize::Zeroizing;
 
 use crate::intake::{Fetched, Intake, Open};
+use crate::judge::Judge;
 use crate::source::config::{Configured, Label, Table, absolute};
-use crate::source::finding::{Finding, chain};
+use crate::source::finding::{Check, Finding, chain};
 use crate::source::pulled::Pulled;
 use crate::source::smtp::MAIL_MAX;
 use crate::source::{Binding, Kind, Source, SourceError, Told};
@@ -110,7 +111,7 @@ impl Configured for Maildir {
         })
     }
 
-    fn check(&self) -> BoxFuture<'static, Vec<Finding>> {
+    fn check(&self) -> Check {
         let path = self.path.clone();
         Box::pin(async move {
             vec![
@@ -125,6 +126,18 @@ impl Configured for Maildir {
                     Err(error) => Finding::fails("watch", chain(&error)),
                 },
             ]
+        })
+    }
+
+    fn test(&self, judge: Judge) -> Check {
+        let path = self.path.clone();
+        Box::pin(async move {
+            match spawn_blocking(move || scan::newest(&path)).await {
+                Ok(Some(raw)) => judge.judge(raw).await,
+                Ok(None) | Err(_) => {
+                    vec![Finding::slow("mail", "there is none that could be judged; send one to yourself")]
+                }
+            }
         })
     }
 }

@@ -1,17 +1,20 @@
 //! Mail that a source has fetched: handed in beside one another, and again as long as that may help.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::intake::{Fetched, Intake, Refused};
 use crate::mail::authentication::NotAuthentic;
 
-/// How many mails are handed in at a time: one whose sender's DNS does not answer takes long, and the next is not to
-/// wait for it.
-const HANDING_MAX: usize = 8;
+/// How many mails are handed in at a time.
+const HANDING_MAX: usize = 16;
+/// How long the next one waits for the first of them, which then makes room: whoever sends mail from domains whose DNS
+/// does not answer is not to keep the others out.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a mail waits where the capturer has no room.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 /// How long it waits where the DNS gave no answer.
@@ -24,21 +27,28 @@ const TRIED_FOR: Duration = Duration::from_mins(10);
 pub(super) struct Pulled {
     source: &'static str,
     intake: Intake,
-    handing: JoinSet<()>,
+    /// The first one has been handed in longest.
+    handing: VecDeque<AbortOnDropHandle<()>>,
+    dropped: u64,
 }
 
 impl Pulled {
     pub(super) fn new(source: &'static str, intake: Intake) -> Self {
-        Self { source, intake, handing: JoinSet::new() }
+        Self { source, intake, handing: VecDeque::new(), dropped: 0 }
     }
 
-    /// Hands a mail in; waits only if too many are being handed in already.
+    /// Hands a mail in.
     pub(super) async fn hand_in(&mut self, fetched: Fetched) {
-        while self.handing.try_join_next().is_some() {}
-        while self.handing.len() >= HANDING_MAX {
-            self.handing.join_next().await;
+        self.handing.retain(|handing| !handing.is_finished());
+        if self.handing.len() >= HANDING_MAX
+            && let Some(first) = self.handing.pop_front()
+            && timeout(PATIENCE, first).await.is_err()
+        {
+            self.dropped += 1;
+            warn!(source = self.source, dropped = self.dropped, "mail given up: too many wait for the DNS");
         }
-        self.handing.spawn(hand_in(self.source, self.intake.clone(), fetched));
+        let handing = tokio::spawn(hand_in(self.source, self.intake.clone(), fetched));
+        self.handing.push_back(AbortOnDropHandle::new(handing));
     }
 }
 

@@ -4,6 +4,7 @@
 //! ENHANCEDSTATUSCODES (RFC 2034), and STARTTLS (RFC 3207) where there is a certificate. Every recipient is accepted:
 //! the listener serves one person. What another attempt may mend is answered with 4xx, so that the peer comes again.
 
+mod attempt;
 mod command;
 mod data;
 mod reply;
@@ -25,12 +26,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::intake::Intake;
+use crate::judge::Judge;
 use crate::source::config::{Configured, Label, Table};
-use crate::source::finding::{Finding, chain};
+use crate::source::finding::{Check, Finding, chain};
 use crate::source::listener::{Accept, Listener};
 use crate::source::stream::{TlsError, acceptor};
 use crate::source::{Binding, Kind, Loopback, Source, SourceError, Told};
 
+pub(super) use self::attempt::deliver;
 pub(super) use self::data::MAIL_MAX;
 use self::reply::Reply;
 use self::session::Session;
@@ -44,6 +47,9 @@ pub const KIND: Kind = Kind {
             Box::pin(async move { Ok(Box::new(Smtp::bind(address).await?) as Box<dyn Source>) })
         },
         check: |address, _| Box::pin(async move { vec![greeted(TcpStream::connect(address).await).await] }),
+        test: Some(|address| {
+            Box::pin(async move { deliver(TcpStream::connect(address).await, Protocol::Smtp).await })
+        }),
     }),
     table: Some(Table {
         example: include_str!("smtp/example.toml"),
@@ -155,13 +161,18 @@ impl Configured for Outside {
         })
     }
 
-    fn check(&self) -> BoxFuture<'static, Vec<Finding>> {
+    fn check(&self) -> Check {
         let Self { listen, tls, .. } = self.clone();
         Box::pin(async move {
             let mut found = vec![greeted(TcpStream::connect(listen).await).await];
             found.extend(tls.map(|certificate| certificate.check()));
             found
         })
+    }
+
+    fn test(&self, _judge: Judge) -> Check {
+        let listen = self.listen;
+        Box::pin(async move { deliver(TcpStream::connect(listen).await, Protocol::Smtp).await })
     }
 }
 

@@ -41,11 +41,11 @@ struct Ports {
 impl Dovecot {
     /// Starts one with an empty mailbox.
     pub(crate) async fn start() -> Self {
-        Self::start_with("").await
+        Self::start_with("", &[]).await
     }
 
-    /// The same with more in its configuration.
-    pub(crate) async fn start_with(more: &str) -> Self {
+    /// The same with more in its configuration, and files of that; `DIR` stands for its directory.
+    pub(crate) async fn start_with(more: &str, files: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(dir.path().join("mail")).unwrap();
@@ -55,12 +55,18 @@ impl Dovecot {
         certify(dir.path()).await;
         private(&dir.path().join("password"), PASSWORD);
         fs::write(dir.path().join("users"), format!("{USER}:{{PLAIN}}{PASSWORD}\n")).unwrap();
+        let here = dir.path().to_str().unwrap();
+        for (name, content) in files {
+            let file = dir.path().join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, content.replace("DIR", here)).unwrap();
+        }
         // A port that is free now may be taken a moment later.
         for _ in 0..5 {
             let ports = Ports { imap: free_port(), imaps: free_port(), lmtp: free_port() };
             fs::write(
                 dir.path().join("dovecot.conf"),
-                config(dir.path(), ports) + &more.replace("DIR", dir.path().to_str().unwrap()),
+                config(dir.path(), ports) + &more.replace("DIR", here),
             )
             .unwrap();
             if let Some(child) = run(dir.path(), ports).await {

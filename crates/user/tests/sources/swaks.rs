@@ -28,7 +28,7 @@ pub(crate) async fn deliver(to: &[&str], recipients: &[&str], mail: &str) -> Sai
         .kill_on_drop(true)
         .output();
     let output = within("the end of swaks", output).await;
-    let output = output.expect("swaks is installed: type cargo xtask test, or sudo apt-get install swaks");
+    let output = output.expect("swaks is there: type cargo xtask test, or sudo apt-get install swaks");
     let text = [output.stdout, output.stderr].concat();
     Said { is_taken: output.status.success(), text: String::from_utf8_lossy(&text).into_owned() }
 }

@@ -6,18 +6,21 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, empty};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
-use crate::source::stream::{Stream, TlsError, connector};
+use crate::source::stream::{Stream, connector};
 
 use super::account::{Account, Tls};
+use super::error::{By, ImapError};
 use super::response::{self, Heard, Listed, Told};
-use super::secret::{Login, Secret, SecretError};
+use super::secret::{Login, Secret};
 
-/// How long the server may take to be connected to, and to agree on TLS.
+/// How long the server may take to be found, to agree on TLS, and to say its greeting.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long one of its addresses may take: where a network has no IPv6, it may be the next one that answers.
+const ADDRESS_MAX: Duration = Duration::from_secs(4);
 /// How long it may take for a command; a large mail takes its time.
 const COMMAND_MAX: Duration = Duration::from_secs(30);
 /// How much is read at once.
@@ -47,68 +50,12 @@ pub(super) struct Examined {
     pub(super) exists: u32,
 }
 
-/// What goes wrong with a server, and what to do.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ImapError {
-    #[error("{place} cannot be reached; look at host, port and the network")]
-    Unreachable { place: String, source: io::Error },
-    #[error("{0} does not answer; look at host, port and tls: port 993 is implicit, 143 is starttls")]
-    Silent(String),
-    #[error("no TLS with {place}; look at host and tls, and at ca_file if its certificate is your own")]
-    Tls { place: String, source: io::Error },
-    #[error(transparent)]
-    Certificates(#[from] TlsError),
-    #[error("the server does not offer STARTTLS; set tls = \"implicit\", and the port to 993")]
-    NoStartTls,
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    #[error("the server does not let this user log in ({said}); {}", advice(*.by))]
-    LoggedOut { said: String, by: By },
-    #[error(
-        "the server refuses the folder {folder} ({said}); look at folders: each is named as the server calls it"
-    )]
-    NoFolder { folder: String, said: String },
-    #[error("the server refuses {command} ({said})")]
-    Refused { command: &'static str, said: String },
-    #[error("the server closes the connection ({0})")]
-    Closed(String),
-    #[error("the connection broke")]
-    Broken(#[source] io::Error),
-    #[error("the server sends more than it was asked for")]
-    TooLong,
-}
-
-/// By what a login was tried.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum By {
-    Password,
-    Token,
-}
-
-fn advice(by: By) -> &'static str {
-    match by {
-        By::Password => {
-            "write a new app password into password_file, and look at user; the guides are in docs/sources"
-        }
-        By::Token => "have your program make a new access token with the scope for IMAP, and look at user",
-    }
-}
-
-impl ImapError {
-    /// Whether it is of no use, and may lock the user out, to try again soon.
-    pub(super) fn is_lasting(&self) -> bool {
-        matches!(self, Self::LoggedOut { .. } | Self::NoFolder { .. } | Self::Secret(_) | Self::NoStartTls)
-    }
-}
-
 impl Connection {
     /// Connects, with TLS as the account has it.
     pub(super) async fn open(account: &Account) -> Result<Self, ImapError> {
         let place = format!("{}:{}", account.host, account.port);
-        let connecting = timeout(CONNECT_MAX, TcpStream::connect((account.host.as_str(), account.port)));
-        let stream = connecting.await.map_err(|_elapsed| ImapError::Silent(place.clone()))?;
-        let stream = stream
-            .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
+        let stream = connect(account)
+            .await
             .map_err(|source| ImapError::Unreachable { place: place.clone(), source })?;
         let mut connection = Self {
             stream: Box::new(stream),
@@ -393,6 +340,22 @@ impl Connection {
             }
         }
     }
+}
+
+/// Connects to the first address of the host that answers.
+async fn connect(account: &Account) -> io::Result<TcpStream> {
+    let host = (account.host.as_str(), account.port);
+    let addresses =
+        timeout(CONNECT_MAX, lookup_host(host)).await.map_err(|_elapsed| io::ErrorKind::TimedOut)??;
+    let mut failed = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        match timeout(ADDRESS_MAX, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return stream.set_nodelay(true).map(|()| stream),
+            Ok(Err(error)) => failed = error,
+            Err(_elapsed) => failed = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(failed)
 }
 
 /// What it means that this command was refused.

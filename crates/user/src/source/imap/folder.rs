@@ -25,7 +25,8 @@ use crate::source::smtp::MAIL_MAX;
 
 use super::NAME;
 use super::account::Account;
-use super::connection::{Connection, ImapError};
+use super::connection::Connection;
+use super::error::ImapError;
 use super::response::Listed;
 
 /// How long the server is left to tell of news by itself. RFC 2177 allows 29 minutes; networks forget a silent

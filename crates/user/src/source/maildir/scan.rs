@@ -1,14 +1,16 @@
 //! What is new in a Maildir: by the unique part of its name, which stays the same as it is moved and marked.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirEntry};
+use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use agent_otp_domain::Timestamp;
+use zeroize::Zeroizing;
 
 use crate::desk::{KEPT_FOR, KEPT_MAX};
+use crate::source::smtp::MAIL_MAX;
 
 /// Where mail is, before and after a mail program has seen it. In this order, because it goes from the one to the other.
 const FOLDERS: [&str; 2] = ["new", "cur"];
@@ -66,6 +68,17 @@ pub(super) fn new(maildir: &Path, seen: &mut Seen, now: Timestamp) -> io::Result
     new.sort_by_key(|delivered| delivered.received_at);
     let too_many = new.len().saturating_sub(KEPT_MAX);
     Ok(new.split_off(too_many))
+}
+
+/// The mail that was written last; nothing if there is none, or a large one.
+pub(super) fn newest(maildir: &Path) -> Option<Zeroizing<Vec<u8>>> {
+    let entries = FOLDERS.iter().filter_map(|folder| fs::read_dir(maildir.join(folder)).ok()).flatten();
+    let written = |entry: DirEntry| {
+        let metadata = entry.metadata().ok().filter(Metadata::is_file)?;
+        Some((metadata.modified().ok()?, metadata.len(), entry.path()))
+    };
+    let (_, octets, path) = entries.filter_map(|entry| written(entry.ok()?)).max()?;
+    if octets > MAIL_MAX as u64 { None } else { fs::read(path).ok().map(Zeroizing::new) }
 }
 
 fn delivered(entry: &DirEntry, name: &str, now: Timestamp) -> Option<Delivered> {
