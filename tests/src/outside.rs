@@ -4,6 +4,7 @@
 //! what once broke one (`fuzz/seeds`), `cargo xtask fuzz` on anything.
 
 mod family;
+mod imap;
 mod kept;
 mod mail;
 mod messages;
@@ -16,6 +17,7 @@ mod statements;
 mod webhook;
 
 pub use family::Family;
+pub use imap::imap;
 pub use kept::kept_files;
 pub use mail::{extract, html, mail, mail_with_code};
 pub use messages::messages;
@@ -30,9 +32,10 @@ pub use webhook::sms_webhook;
 pub type Reader = fn(&[u8]);
 
 /// Every reader, by the name of its fuzz target.
-pub const READERS: [(&str, Reader); 12] = [
+pub const READERS: [(&str, Reader); 13] = [
     ("extract", extract),
     ("html", html),
+    ("imap", imap),
     ("kept_files", kept_files),
     ("mail", mail),
     ("mail_with_code", mail_with_code),

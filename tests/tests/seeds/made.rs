@@ -21,8 +21,20 @@ use agent_otp_user::{Offer, Record};
 type Seed = (&'static str, String, Vec<u8>);
 
 pub(crate) fn seeds() -> Vec<Seed> {
-    [messages(), statements(), rosters(), sealed(), smtp(), mails(), texts(), webhooks(), kept(), names()]
-        .concat()
+    [
+        messages(),
+        statements(),
+        rosters(),
+        sealed(),
+        smtp(),
+        mailboxes(),
+        mails(),
+        texts(),
+        webhooks(),
+        kept(),
+        names(),
+    ]
+    .concat()
 }
 
 fn messages() -> Vec<Seed> {
@@ -130,6 +142,36 @@ fn sealed() -> Vec<Seed> {
         seed("sealed", "recipient", [&[6_u8], [9; 32].as_slice()].concat()),
         seed("sealed", "recipient_of_low_order", [&[6_u8], [0; 32].as_slice()].concat()),
     ]
+}
+
+/// What IMAP servers say to a client that numbers its commands from A1 on.
+fn mailboxes() -> Vec<Seed> {
+    let mail = "From: Acme <no-reply@acme.example>\r\nSubject: Sign in\r\n\r\nYour code is 482913.\r\n";
+    let known = "* OK ready\r\n* CAPABILITY IMAP4rev1 IDLE\r\nA1 OK done\r\nA2 OK logged in\r\n\
+                 * CAPABILITY IMAP4rev1 IDLE\r\nA3 OK done\r\n";
+    let opened = "* FLAGS (\\Seen)\r\n* 1 EXISTS\r\n* OK [UIDVALIDITY 9] valid\r\n* OK [UIDNEXT 8] next\r\n\
+                  A4 OK [READ-ONLY] opened\r\n";
+    let listed =
+        "* 1 FETCH (UID 7 INTERNALDATE \"31-Jan-2026 12:00:00 +0000\" RFC822.SIZE 90)\r\nA5 OK fetched\r\n";
+    let fetched =
+        format!("* 1 FETCH (UID 7 BODY[] {{{}}}\r\n{mail})\r\nA6 OK fetched\r\nA7 OK over\r\n", mail.len());
+    [
+        ("a_mail", format!("{known}{opened}{listed}{fetched}")),
+        ("an_empty_folder", format!("{known}{}", opened.replace("1 EXISTS", "0 EXISTS"))),
+        (
+            "a_login_that_is_refused",
+            "* OK ready\r\n* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nA1 OK done\r\n+ \r\n\
+             A2 NO [AUTHENTICATIONFAILED] Invalid credentials\r\n"
+                .to_owned(),
+        ),
+        (
+            "a_literal_that_never_ends",
+            format!("{known}{opened}{listed}* 1 FETCH (UID 7 BODY[] {{9999999}}\r\nFrom"),
+        ),
+        ("a_farewell", "* BYE too many connections\r\n".to_owned()),
+    ]
+    .map(|(name, said)| seed("imap", name, said.into_bytes()))
+    .to_vec()
 }
 
 fn smtp() -> Vec<Seed> {
