@@ -264,14 +264,11 @@ fn config(dir: &Path, ports: Ports) -> String {
     } else {
         // Its parts run as users of their own only where root has started it.
         let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-        let name = std::env::var("USER").unwrap_or_else(|_| uid.to_string());
-        (
-            uid,
-            gid,
-            format!(
-                "default_internal_user = {name}\ndefault_login_user = {name}\ndefault_internal_group = {gid}\n"
-            ),
-        )
+        let (user, group) = (named("/etc/passwd", uid), named("/etc/group", gid));
+        let users = format!(
+            "default_internal_user = {user}\ndefault_login_user = {user}\ndefault_internal_group = {group}\n"
+        );
+        (uid, gid, users)
     };
     let (dir, Ports { imap, imaps, lmtp }) = (dir.display(), ports);
     format!(
@@ -288,4 +285,15 @@ fn config(dir: &Path, ports: Ports) -> String {
          service lmtp {{\n  inet_listener lmtp {{\n    address = 127.0.0.1\n    port = {lmtp}\n  }}\n}}\n\
          service anvil {{\n  chroot =\n}}\n"
     )
+}
+
+/// The name that a line `NAME:…:ID:…` of a file gives to a number.
+fn named(file: &str, id: u32) -> String {
+    let lines = fs::read_to_string(file).unwrap();
+    let name = lines.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == id.to_string()).then(|| name.to_owned())
+    });
+    name.expect("dovecot knows users and groups by their names")
 }

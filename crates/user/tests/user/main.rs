@@ -4,6 +4,7 @@
 
 mod cross_leak;
 mod desk;
+mod flood;
 mod given;
 mod notices;
 mod spent;

@@ -86,7 +86,18 @@ fn the_end_of_a_request_takes_the_sealed_code_off_the_disk_and_leaves_the_decisi
 }
 
 #[test]
-fn a_record_is_deleted_two_minutes_after_its_decision_lapsed_and_not_before() {
+fn the_message_that_was_answered_with_is_known_after_a_restart_and_after_the_end() {
+    let (_home, dir) = dir();
+    let name = Digest::of(&[b"<1@acme.example>"]);
+    let spent = Spent::open(&dir).unwrap();
+    spent.write(record(1).answered_by(Some(name))).unwrap();
+    spent.write(record(2)).unwrap();
+    spent.end(&decision(1)).unwrap();
+    assert_eq!((spent.messages(), Spent::open(&dir).unwrap().messages()), (vec![name], vec![name]));
+}
+
+#[test]
+fn a_record_is_deleted_twelve_minutes_after_its_decision_lapsed_and_not_before() {
     let (_home, dir) = dir();
     let spent = Spent::open(&dir).unwrap();
     spent.write(record(1)).unwrap();
