@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use agent_otp_user::source::SourceError;
 
 use crate::contract::contains;
-use crate::dovecot::{certify, free_port};
+use crate::dovecot::{Dovecot, PASSWORD, USER, certify, free_port};
 use crate::running::{Running, open, within};
 use crate::swaks::{deliver, mail};
 
@@ -82,6 +82,20 @@ async fn each_recipient_of_a_mail_by_lmtp_is_answered_and_the_mail_is_one() {
         heard.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| &line[..3]).collect();
     assert_eq!(codes.join(" "), "220 502 250 250 250 250 354 250 250 221", "{heard}");
     assert!(contains(&source.message().await, "482913"));
+    assert!(source.stop().await.is_empty());
+}
+
+#[tokio::test]
+async fn dovecot_passes_on_by_lmtp_what_it_is_delivered() {
+    let port = free_port();
+    let table = format!("[[lmtp]]\nname = \"mine\"\nlisten = \"127.0.0.1:{port}\"\n");
+    let mut source = Running::configured(&table).await;
+    let users = format!("{USER}:{{PLAIN}}{PASSWORD}::::::proxy=y host=127.0.0.1 port={port}\n");
+    let dovecot = Dovecot::start_with("lmtp_proxy = yes\n", &[("users", &users)]).await;
+    dovecot.deliver(&mail("482913")).await;
+    let message = source.message().await;
+    assert!(contains(&message, "482913") && message.source == "lmtp");
+    assert!(dovecot.mails().is_empty());
     assert!(source.stop().await.is_empty());
 }
 
