@@ -27,6 +27,13 @@ impl Digest {
     }
 }
 
+impl From<[u8; 32]> for Digest {
+    /// Takes a digest that was worked out elsewhere.
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
 /// Why a text is no digest.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("a digest is 64 hexadecimal digits in lower case")]

@@ -42,6 +42,14 @@ macro_rules! text_id {
 
         as_text!($name, IdError);
 
+        impl $name {
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.pad(&self.0)
@@ -102,6 +110,12 @@ fn is_fingerprint(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
 }
 
+fn is_user(text: &str) -> bool {
+    text.len() == 56
+        && text.starts_with('U')
+        && text.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'))
+}
+
 fn is_name(text: &str) -> bool {
     (1..=32).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
@@ -117,6 +131,11 @@ text_id! {
 text_id! {
     /// A public identity key's fingerprint: the first 160 bits of its SHA-256, in base32 (RFC 4648, lower case).
     KeyId, "key id", "32 characters of a-z and 2-7", is_fingerprint
+}
+
+text_id! {
+    /// The public half of a NATS user's nkey. It logs in at the broker, and is nobody's identity.
+    UserId, "NATS user", "U and 55 characters of A-Z and 2-7", is_user
 }
 
 text_id! {
@@ -138,9 +157,30 @@ impl KeyId {
     /// The fingerprint of a public key's bytes.
     #[must_use]
     pub fn of(public_key: &[u8; 32]) -> Self {
-        let digest = Digest::of(&[b"agent-otp/v1/key\0", public_key]);
-        let (head, _) = digest.as_bytes().split_at(20);
-        Self(BASE32_NOPAD.encode(head).to_ascii_lowercase())
+        let [head @ .., _, _, _, _, _, _, _, _, _, _, _, _] =
+            *Digest::of(&[b"agent-otp/v1/key\0", public_key]).as_bytes();
+        Self::from_bytes(&head)
+    }
+
+    /// The fingerprint of these 160 bits.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 20]) -> Self {
+        Self(BASE32_NOPAD.encode(bytes).to_ascii_lowercase())
+    }
+
+    /// Its 160 bits.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 20] {
+        let bytes = BASE32_NOPAD.decode(self.0.to_ascii_uppercase().as_bytes()).unwrap_or_default();
+        bytes.try_into().unwrap_or_default()
+    }
+}
+
+impl MemberId {
+    /// A name for something that nobody names: base32 of these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 20]) -> Self {
+        Self(BASE32_NOPAD.encode(bytes).to_ascii_lowercase())
     }
 }
 
@@ -283,6 +323,24 @@ mod tests {
             assert_eq!(name.parse(), Ok(role));
             assert_eq!(role.to_string(), name);
         }
+    }
+
+    #[test]
+    fn a_key_id_is_160_bits_in_one_spelling() {
+        let id = KeyId::of(&[1; 32]);
+        assert_eq!(KeyId::from_bytes(&id.to_bytes()), id);
+        assert_eq!("a".repeat(32).parse::<KeyId>().unwrap().to_bytes(), [0; 20]);
+        assert_eq!("7".repeat(32).parse::<KeyId>().unwrap().to_bytes(), [0xff; 20]);
+    }
+
+    #[test]
+    fn a_nats_user_is_no_seed_and_no_other_kind_of_key() {
+        let user = "UDVEU3DD4KOFECV66VIHWEZOYX4ZKR3WV27L464SIIPOU2IUI3JCYSJF";
+        assert_eq!(user.parse::<UserId>().unwrap().as_str(), user);
+        for text in ["", &user[1..], &user.to_lowercase(), &user.replacen('U', "A", 1), &format!("{user}A")] {
+            assert!(text.parse::<UserId>().is_err(), "{text}");
+        }
+        assert!(user.replace('V', "\"").parse::<UserId>().is_err());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A request as its statements prove it: each verified, and each bound to the one before.
 
-use agent_otp_domain::{Actor, Digest, Event, EventType, Recorded, RequestKey, SignedStatement, Timestamp};
+use agent_otp_domain::{
+    Actor, Digest, Event, EventType, KeyId, Recorded, RequestKey, SignedStatement, Timestamp,
+};
 
 use crate::{Book, Cancel, Capture, Consume, Decision, Request, Statement, Untrusted, Verdict};
 
@@ -160,6 +162,14 @@ impl VerifiedRequest {
         Ok(())
     }
 
+    /// Whether the request was made, approved or captured with this key.
+    #[must_use]
+    pub fn rests_on(&self, key: &KeyId) -> bool {
+        let approval = self.approval.as_ref().map(|(_, decision)| &decision.heading.signer);
+        let capture = self.capture.as_ref().map(|(_, capture)| &capture.heading.signer);
+        [Some(&self.request.heading.signer), approval, capture].contains(&Some(key))
+    }
+
     /// Whether this cannot be what became of `known`: who serves both lies about one. What is older than `known` can be, if
     /// it comes from a store that is behind.
     #[must_use]
@@ -173,7 +183,7 @@ impl VerifiedRequest {
 
     /// The approval's digest and content, and the capturers that it names.
     #[must_use]
-    pub fn approval(&self) -> Option<(Digest, &Decision, &[agent_otp_domain::KeyId])> {
+    pub fn approval(&self) -> Option<(Digest, &Decision, &[KeyId])> {
         let (digest, decision) = self.approval.as_ref()?;
         match &decision.verdict {
             Verdict::Approve { capturers, .. } => Some((*digest, decision, capturers)),

@@ -1,6 +1,7 @@
 //! Who said it: identity keys, the roster, signed statements and their verification. Pure.
 
 mod book;
+pub mod enrolment;
 mod history;
 mod identity;
 mod payload;
@@ -15,6 +16,6 @@ pub use payload::{
     Cancel, Capture, Checkpoint, Consume, Decision, Evidence, Heading, Nonce, Recipient, Request,
     SenderCheck, Verdict,
 };
-pub use roster::{Limits, Member, Revocation, Roster, RosterRef};
+pub use roster::{ChangeError, Limits, Member, Revocation, Roster, RosterRef};
 pub use statement::{Statement, Untrusted};
 pub use succession::Succession;

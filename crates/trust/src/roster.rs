@@ -76,6 +76,50 @@ pub struct Revocation {
     pub at: Timestamp,
 }
 
+/// Why a roster cannot be changed so.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ChangeError {
+    /// A name has one key at a time.
+    #[error(
+        "`{role}:{name}` is a member already, with the key {key}; choose another name, or revoke it first: agent-otp revoke \
+         {role}:{name}"
+    )]
+    Taken {
+        /// In which role.
+        role: Role,
+        /// Which name.
+        name: MemberId,
+        /// Whose it is.
+        key: KeyId,
+    },
+    /// The key is a member's, or was one's.
+    #[error("the key {key} is or was a member's; a new member makes a new one")]
+    Known {
+        /// Which key.
+        key: KeyId,
+    },
+    /// There is no such member.
+    #[error("the roster names no `{role}:{name}`; `agent-otp members` lists those that it names")]
+    Absent {
+        /// In which role.
+        role: Role,
+        /// Under which name.
+        name: MemberId,
+    },
+    /// A roster has to fit into one command.
+    #[error(
+        "the roster names {} members, and has no room for more; revoke one that is not needed",
+        Roster::MEMBERS_MAX
+    )]
+    Full,
+    /// What is revoked stays revoked.
+    #[error(
+        "the roster revokes {} keys, and has no room for more; begin anew with another data directory",
+        Roster::MEMBERS_MAX
+    )]
+    Worn,
+}
+
 /// Names one roster and its exact content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,6 +191,58 @@ impl Roster {
             std::mem::replace(member, Member { limits, ..Member::new(role, name.clone(), public_key) });
         self.revoked.push(Revocation { key: before.key, at: now });
         Some(self)
+    }
+
+    /// This roster with one more member.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError`] if its name or key is another's, or there is no room.
+    pub fn joined(mut self, member: Member) -> Result<Self, ChangeError> {
+        self.has_room_for(member.role, &member.name)?;
+        let key = &member.key;
+        if self.member(key).is_some() || self.revoked_at(key).is_some() || self.owner_key.id() == *key {
+            return Err(ChangeError::Known { key: key.clone() });
+        }
+        self.members.push(member);
+        Ok(self)
+    }
+
+    /// Whether a member of this name could join.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::Taken`] or [`ChangeError::Full`].
+    pub fn has_room_for(&self, role: Role, name: &MemberId) -> Result<(), ChangeError> {
+        match self.named(role, name) {
+            Some(Member { key, .. }) => {
+                Err(ChangeError::Taken { role, name: name.clone(), key: key.clone() })
+            }
+            None if self.members.len() >= Self::MEMBERS_MAX => Err(ChangeError::Full),
+            None => Ok(()),
+        }
+    }
+
+    /// This roster without a member, whose key is revoked from `now` on.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::Absent`] if it names no such member, [`ChangeError::Worn`] if there is no room.
+    pub fn parted(mut self, role: Role, name: &MemberId, now: Timestamp) -> Result<Self, ChangeError> {
+        let at = self.members.iter().position(|member| member.role == role && member.name == *name);
+        let at = at.ok_or_else(|| ChangeError::Absent { role, name: name.clone() })?;
+        if self.revoked.len() >= Self::MEMBERS_MAX {
+            return Err(ChangeError::Worn);
+        }
+        let Member { key, .. } = self.members.remove(at);
+        self.revoked.push(Revocation { key, at: now });
+        Ok(self)
+    }
+
+    /// The member with this role and name.
+    #[must_use]
+    pub fn named(&self, role: Role, name: &MemberId) -> Option<&Member> {
+        self.members.iter().find(|member| member.role == role && member.name == *name)
     }
 
     /// Reads a roster and checks that a key that stands for its owner signed it and that its parts fit together.

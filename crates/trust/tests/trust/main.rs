@@ -4,8 +4,10 @@
 
 mod book;
 mod encoding;
+mod enrolment;
 mod family;
 mod history;
+mod members;
 mod statement;
 mod succession;
 mod vector;
