@@ -1,6 +1,6 @@
 //! What readers of the log use: live events as hints, and replay by sequence as the truth.
 
-use agent_otp_domain::{MemberId, OwnerId, Recorded, RequestKey, Timestamp, codec};
+use agent_otp_domain::{MemberId, OwnerId, Recorded, RequestKey, SignedStatement, Timestamp, codec};
 use async_nats::Subscriber;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -83,6 +83,29 @@ impl Feed {
             let message = self.subscriber.next().await?;
             if let Ok(recorded) = codec::decode_event(&message.payload) {
                 return Some(Hint { recorded });
+            }
+        }
+    }
+}
+
+/// A live subscription to an owner's rosters: what comes is believed if the owner's key has signed it.
+#[derive(Debug)]
+pub(crate) struct RosterFeed {
+    subscriber: Subscriber,
+}
+
+impl RosterFeed {
+    pub(crate) async fn of_owner(connection: &Connection, owner: &OwnerId) -> Result<Self, StoreError> {
+        let subscribing = connection.client.subscribe(subject::standing_of(owner));
+        let unreachable = StoreError::unreachable("subscription to rosters");
+        Ok(Self { subscriber: subscribing.await.map_err(|error| unreachable(error.into()))? })
+    }
+
+    /// The next roster; what cannot be read is passed over. None when the connection is closed for good.
+    pub(crate) async fn next(&mut self) -> Option<SignedStatement> {
+        loop {
+            if let Ok(signed) = codec::decode(&self.subscriber.next().await?.payload) {
+                return Some(signed);
             }
         }
     }

@@ -1,13 +1,17 @@
 //! A member of an owner's roster as it acts: its way to the relay, and its own check of what comes back.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use agent_otp_domain::{Alarm, KeyId, MemberId, OwnerId, RequestId, RequestKey, Role};
 use agent_otp_trust::{Heading, RosterRef, Seen};
+use tokio::task::JoinSet;
+use tracing::debug;
 
 use crate::bus::Bus;
 use crate::clock;
 use crate::connection::{ConnectError, Connection, Who};
+use crate::feed::RosterFeed;
 use crate::login::Login;
 use crate::verifier::Verifier;
 
@@ -17,9 +21,11 @@ pub struct Member {
     /// Its way to the relay.
     pub bus: Bus,
     /// Its own check of what the relay serves.
-    pub verifier: Verifier,
+    pub verifier: Arc<Verifier>,
     /// What the owner calls it.
     pub name: MemberId,
+    /// Takes rosters as they are stored, as long as the member is there.
+    _following: JoinSet<()>,
 }
 
 impl Member {
@@ -38,8 +44,16 @@ impl Member {
         let owner = OwnerId::of(&pin);
         let who = Who::Member { owner: owner.clone(), role, name: name.clone() };
         let connection = Connection::open(login, &who).await?;
+        let feed = RosterFeed::of_owner(&connection, &owner).await;
         let bus = Bus::new(connection, owner, role, name.clone());
-        Ok(Self { verifier: Verifier::new(bus.clone(), pin, seen), bus, name })
+        let verifier = Arc::new(Verifier::new(bus.clone(), pin, seen));
+        let mut following = JoinSet::new();
+        match feed {
+            Ok(feed) => drop(following.spawn(follow(feed, verifier.clone()))),
+            // Then it asks, as it does in any case from time to time.
+            Err(error) => debug!(%error, "rosters are not followed"),
+        }
+        Ok(Self { verifier, bus, name, _following: following })
     }
 
     /// What is to be kept of something wrong that it noticed now.
@@ -60,5 +74,11 @@ impl Member {
             made_at: clock::now(),
             checkpoint: None,
         }
+    }
+}
+
+async fn follow(mut feed: RosterFeed, verifier: Arc<Verifier>) {
+    while let Some(roster) = feed.next().await {
+        verifier.learn(&roster);
     }
 }

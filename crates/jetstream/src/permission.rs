@@ -21,7 +21,7 @@ pub struct Grants {
     pub respond: bool,
 }
 
-/// A member: its own commands, its own inbox, and the events that concern it.
+/// A member: its own commands, its own inbox, its owner's rosters, and the events that concern it.
 #[must_use]
 pub fn member(owner: &OwnerId, role: Role, name: &MemberId) -> Grants {
     let who = Who::Member { owner: owner.clone(), role, name: name.clone() };
@@ -37,7 +37,7 @@ pub fn member(owner: &OwnerId, role: Role, name: &MemberId) -> Grants {
     };
     Grants {
         publish: commands.chain(read).collect(),
-        subscribe: vec![events, format!("{}.>", who.inbox())],
+        subscribe: vec![events, subject::standing_of(owner), format!("{}.>", who.inbox())],
         respond: false,
     }
 }

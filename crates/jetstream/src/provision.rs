@@ -164,6 +164,12 @@ fn rosters(settings: Settings) -> StreamConfig {
         discard_new_per_subject: true,
         deny_delete: true,
         deny_purge: true,
+        // Members hear of a roster, and of the keys that it revokes, as soon as it is stored.
+        republish: Some(Republish {
+            source: subject::ROSTER_STORED.to_owned(),
+            destination: subject::STANDING_ALL.to_owned(),
+            headers_only: false,
+        }),
         ..base(subject::ROSTER_STREAM, &[subject::ROSTER_ALL], settings)
     }
 }
@@ -231,6 +237,12 @@ async fn stream(
 ) -> Result<(), ProvisionError> {
     let refused = |source| ProvisionError::Refused { name, source };
     match jetstream.get_stream(name).await {
+        // Nobody's choice, but ours of before: it is brought up to date, and loses nothing by it.
+        Ok(found) if is_of_before(name, &wanted, &found.cached_info().config) => {
+            jetstream.update_stream(wanted).await.map_err(|error| refused(error.into()))?;
+            info!(stream = name, "brought up to date");
+            done.kept.push(name);
+        }
         Ok(found) => {
             agrees(name, &wanted, &found.cached_info().config)?;
             done.kept.push(name);
@@ -243,6 +255,12 @@ async fn stream(
         Err(error) => return Err(refused(error.into())),
     }
     Ok(())
+}
+
+/// Whether this is the roster stream as it was made before it told of what it stores.
+fn is_of_before(name: &'static str, wanted: &StreamConfig, found: &StreamConfig) -> bool {
+    let before = StreamConfig { republish: None, ..wanted.clone() };
+    name == subject::ROSTER_STREAM && found.republish.is_none() && agrees(name, &before, found).is_ok()
 }
 
 fn is_missing(error: &jetstream::context::GetStreamError) -> bool {

@@ -14,6 +14,9 @@ pub(crate) const RELAY_QUEUE: &str = "relay";
 pub(crate) const LOG_ALL: &str = "otp.v1.log.>";
 pub(crate) const EVENT_ALL: &str = "otp.v1.event.>";
 pub(crate) const ROSTER_ALL: &str = "otp.v1.roster.*.*";
+/// What the roster stream has stored, and where it is said: who waits there hears of a revocation at once.
+pub(crate) const ROSTER_STORED: &str = "otp.v1.roster.>";
+pub(crate) const STANDING_ALL: &str = "otp.v1.standing.>";
 pub(crate) const TIMER_SET_ALL: &str = "otp.v1.timer.set.>";
 pub(crate) const TIMER_FIRED_ALL: &str = "otp.v1.timer.fired.>";
 pub(crate) const COMMAND_ALL: &str = "otp.v1.cmd.>";
@@ -54,6 +57,11 @@ pub fn roster_subject(owner: &OwnerId, number: u64) -> String {
 
 pub(crate) fn rosters_of(owner: &OwnerId) -> String {
     format!("otp.v1.roster.{owner}.*")
+}
+
+/// Where it is said that a roster was stored.
+pub(crate) fn standing_of(owner: &OwnerId) -> String {
+    format!("otp.v1.standing.{owner}.*")
 }
 
 pub(crate) fn timer_set(key: &RequestKey) -> String {

@@ -3,15 +3,15 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use agent_otp_domain::{KeyId, Recorded, RequestKey, Timestamp};
+use agent_otp_domain::{KeyId, Recorded, RequestKey, SignedStatement, Timestamp};
 use agent_otp_trust::{Book, Roster, RosterError, RosterRef, Seen, Untrusted, VerifiedRequest};
 use tokio::time::Instant;
 use tracing::debug;
 
 use crate::bus::{Bus, CallError};
 
-/// For how long a roster that was fetched as the latest is gone by without asking again. Whoever acts on a statement
-/// holds it against the rosters that it has itself.
+/// For how long a roster that was fetched as the latest is gone by without asking again. A later one comes by itself as
+/// soon as it is stored, unless somebody keeps it back.
 const RECENT: Duration = Duration::from_secs(30);
 
 /// Verifies against the pinned owner key, and fetches the rosters that statements name.
@@ -92,6 +92,13 @@ impl Verifier {
         })?;
         *self.fetched_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked_at);
         Ok(checked)
+    }
+
+    /// Takes a roster that is said to be the latest; what is not believed changes nothing, and is asked for again in time.
+    pub(crate) fn learn(&self, latest: &SignedStatement) {
+        if let Err(error) = self.book(|book| book.admit_latest(latest)) {
+            debug!(%error, "a roster that nobody asked for");
+        }
     }
 
     /// The latest roster, if it was fetched within the last half minute and may still be relied on; asks nobody.

@@ -10,6 +10,7 @@ mod permissions;
 mod probe;
 mod provision;
 mod roles;
+mod standing;
 mod timers;
 mod tls;
 mod vault;

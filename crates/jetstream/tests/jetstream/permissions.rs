@@ -47,6 +47,10 @@ const TABLE: [(&str, &str); 8] = [
          pub - _INBOX.OWNER.agent.booker.x
          pub - _INBOX.relay.x
          sub + otp.v1.event.OWNER.shopper.>
+         sub + otp.v1.standing.OWNER.*
+         sub - otp.v1.standing.OTHER.*
+         sub - otp.v1.standing.>
+         pub - otp.v1.standing.OWNER.1
          sub + _INBOX.OWNER.agent.shopper.>
          sub - otp.v1.event.OWNER.booker.>
          sub - otp.v1.event.OWNER.>
@@ -74,6 +78,10 @@ const TABLE: [(&str, &str); 8] = [
          pub - otp.v1.roster.OWNER.2
          pub - $JS.API.DIRECT.GET.OTP_LOG
          sub + otp.v1.event.OWNER.>
+         sub + otp.v1.standing.OWNER.*
+         sub - otp.v1.standing.OTHER.*
+         sub - otp.v1.standing.>
+         pub - otp.v1.standing.OWNER.1
          sub - otp.v1.enrol.OWNER.*.join
          sub - otp.v1.event.OTHER.>
          sub - _INBOX.OWNER.agent.shopper.>",
@@ -85,6 +93,10 @@ const TABLE: [(&str, &str); 8] = [
          pub - otp.v1.cmd.OWNER.capturer.home.consume
          pub - $KV.otp_vault.OWNER.shopper.x.y
          sub + otp.v1.event.OWNER.>
+         sub + otp.v1.standing.OWNER.*
+         sub - otp.v1.standing.OTHER.*
+         sub - otp.v1.standing.>
+         pub - otp.v1.standing.OWNER.1
          sub - otp.v1.event.OTHER.>
          sub - $KV.otp_vault.>",
     ),

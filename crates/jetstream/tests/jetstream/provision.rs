@@ -93,6 +93,26 @@ async fn the_patience_of_an_earlier_version_is_brought_up_to_date() {
 }
 
 #[tokio::test]
+async fn rosters_of_an_earlier_version_are_told_of_from_now_on() {
+    let world = World::start(&[]).await;
+    let connection = world.connect(&PROVISION).await;
+    let jetstream = jetstream::new(connection.client().clone());
+    let mut rosters = jetstream.get_stream("OTP_ROSTER").await.unwrap();
+    let config = rosters.cached_info().config.clone();
+    let earlier = Config { republish: None, ..config.clone() };
+    jetstream.update_stream(earlier.clone()).await.unwrap();
+    assert_eq!(rosters.info().await.unwrap().config.republish, None);
+
+    provision(&connection, Settings::default()).await.unwrap();
+    assert_eq!(rosters.info().await.unwrap().config, config);
+
+    // With another difference besides, it is somebody's choice.
+    jetstream.update_stream(Config { max_messages: 1_000, ..earlier }).await.unwrap();
+    let error = provision(&connection, Settings::default()).await.unwrap_err();
+    assert!(matches!(error, ProvisionError::Differs { name: "OTP_ROSTER", .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_broker_that_was_restarted_lacks_the_vault_alone_and_the_relay_makes_it_again() {
     let mut world = World::start(&[]).await;
     world.stop().await;

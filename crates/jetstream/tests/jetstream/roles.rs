@@ -19,7 +19,7 @@ const OUTSIDER: &str = "outsider";
 
 /// What is tried for each line of the table: each of these, as a publisher or as a subscriber. `OWNER` is the owner whose
 /// roles they are, `OTHER` another one; `SELF` is the role and name of the one who tries, and `ANSWERED` where it is answered.
-const TRIED: [(&str, &[&str]); 30] = [
+const TRIED: [(&str, &[&str]); 33] = [
     ("send its own commands", &["pub otp.v1.cmd.OWNER.SELF.VERB"]),
     (
         "send another member's commands",
@@ -55,6 +55,9 @@ const TRIED: [(&str, &[&str]); 30] = [
     ("erase from the vault", &["pub $JS.API.STREAM.MSG.DELETE.KV_otp_vault"]),
     ("make the vault again", &["pub $JS.API.STREAM.CREATE.KV_otp_vault"]),
     ("store a roster", &["pub otp.v1.roster.OWNER.2", "pub otp.v1.roster.OTHER.2"]),
+    ("hear of the owner's rosters as they are stored", &["sub otp.v1.standing.OWNER.*"]),
+    ("hear of other owners' rosters", &["sub otp.v1.standing.OTHER.*", "sub otp.v1.standing.>"]),
+    ("make up a roster", &["pub otp.v1.standing.OWNER.2"]),
     ("read rosters from their stream", &["pub $JS.API.DIRECT.GET.OTP_ROSTER"]),
     ("arm a timer", &["pub otp.v1.timer.set.OWNER.shopper.x"]),
     (
