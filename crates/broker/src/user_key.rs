@@ -87,6 +87,13 @@ impl UserKey {
         Ok(UserKey { seed, public: pair.public_key() })
     }
 
+    /// The key of 32 bytes that two sides have derived; it stands in no file. None if there is no such key.
+    #[must_use]
+    pub fn derived(bytes: &[u8; 32]) -> Option<UserKey> {
+        let pair = KeyPair::new_from_raw(KeyPairType::User, *bytes).ok()?;
+        Some(UserKey { seed: Zeroizing::new(pair.seed().ok()?), public: pair.public_key() })
+    }
+
     /// Reads a key that [`UserKey::create`] or `nk -gen user` has made.
     ///
     /// # Errors
@@ -184,6 +191,13 @@ mod tests {
             assert!(UserKey::decoded(text.as_bytes()).is_none(), "{text}");
         }
         assert!(UserKey::decoded(&[0xff; 58]).is_none());
+    }
+
+    #[test]
+    fn a_key_is_derived_from_its_bytes_as_nk_would() {
+        let key = UserKey::derived(&[7; 32]).unwrap();
+        assert_eq!(key.seed(), KeyPair::new_from_raw(KeyPairType::User, [7; 32]).unwrap().seed().unwrap());
+        assert_eq!(key.public(), UserKey::decoded(key.seed().as_bytes()).unwrap().public());
     }
 
     #[test]

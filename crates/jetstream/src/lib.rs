@@ -5,6 +5,7 @@ pub mod clock;
 mod connection;
 pub mod decode;
 mod direct;
+mod enrolment;
 mod error;
 mod feed;
 pub mod floor;
@@ -27,6 +28,7 @@ mod verifier;
 
 pub use bus::{Bus, CallError};
 pub use connection::{ConnectError, Connection, Who};
+pub use enrolment::{Entrance, EntranceError, Reception, Visit};
 pub use error::StoreError;
 pub use feed::{Feed, Hint, Replay, StoredEvent};
 pub use log::{AppendError, Appended, Loaded, Log};

@@ -249,6 +249,18 @@ impl Home {
         private::promote(self.next_key().path(), self.key().path())
     }
 
+    /// Deletes what was prepared for a member that never came to be. Where a member lives, nothing is touched.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError::Exists`] if a member lives here, [`KeyringError::Unwritable`] if something stays.
+    pub fn abandon(&self) -> Result<(), KeyringError> {
+        if self.exists() {
+            return Err(KeyringError::Exists { path: self.key().path().to_owned() });
+        }
+        private::remove_dir(&self.dir)
+    }
+
     /// What the member pinned, and the highest roster that it remembers.
     ///
     /// # Errors

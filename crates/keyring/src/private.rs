@@ -31,7 +31,11 @@ pub fn make_dir(dir: &Path) -> Result<(), KeyringError> {
 }
 
 /// Holds a directory for one program at a time, until the returned file is dropped.
-pub(crate) fn lock(dir: &Path) -> Result<File, KeyringError> {
+///
+/// # Errors
+///
+/// [`KeyringError::Unwritable`] if it cannot be held.
+pub fn lock(dir: &Path) -> Result<File, KeyringError> {
     let path = dir.join("lock");
     let mut options = File::options();
     options.create(true).truncate(false).write(true);
@@ -127,6 +131,18 @@ pub(crate) fn sweep(dir: &Path) -> Result<(), KeyringError> {
 pub(crate) fn promote(from: &Path, to: &Path) -> Result<(), KeyringError> {
     fs::rename(from, to).map_err(unwritable(to))?;
     sync(to.parent().unwrap_or(Path::new(".")))
+}
+
+/// Deletes a directory and all that is in it; one that is gone already is as well.
+///
+/// # Errors
+///
+/// [`KeyringError::Unwritable`] if something stays.
+pub fn remove_dir(dir: &Path) -> Result<(), KeyringError> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(dir)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Deletes a file; one that is gone already is as well.

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use agent_otp_domain::{EventType, KeyId, MemberId, Recorded, RequestId, RequestKey, Role};
-use agent_otp_jetstream::message::Ask;
+use agent_otp_jetstream::message::{Ask, RefusalCode};
 use agent_otp_jetstream::{Bus, CallError, ConnectError, Login, Member, Unfollowed, VerifyError, clock};
 use agent_otp_keyring::{Home, KeyringError};
 use agent_otp_trust::{Decision, IdentityKey, Nonce, Roster, RosterRef, Verdict, VerifiedRequest};
@@ -154,6 +154,27 @@ impl Approver {
         let (reference, _) = self.roster().await?;
         let statement = self.identity.sign(&self.decision(request, reference, Verdict::Deny {}));
         Ok(self.member.bus.call(&Ask::Deny { statement }).await?.phase())
+    }
+
+    /// Denies every open request that rests on this key's word: made, approved or captured with it. How many there were.
+    ///
+    /// # Errors
+    ///
+    /// As [`Approver::open`] and [`Approver::deny`]; those that were denied before stay denied.
+    pub async fn deny_all_of(&self, key: &KeyId) -> Result<usize, ApproverError> {
+        let mut open = self.open().await?;
+        open.retain(|request| request.rests_on(key));
+        for request in &open {
+            match self.deny(request).await {
+                // It has ended by itself meanwhile.
+                Err(ApproverError::Call(CallError::Refused {
+                    code: RefusalCode::OutOfTurn | RefusalCode::Expired,
+                    ..
+                })) => {}
+                denied => drop(denied?),
+            }
+        }
+        Ok(open.len())
     }
 
     fn decision(&self, request: &VerifiedRequest, roster: RosterRef, verdict: Verdict) -> Decision {

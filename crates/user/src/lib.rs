@@ -25,7 +25,7 @@ pub use judge::Judge;
 pub use message::Message;
 pub use notices::{Notice, Notices};
 pub use obstacle::Obstacle;
-pub use owner::{Owner, OwnerError, latest_roster};
+pub use owner::{Owner, OwnerError, latest_roster, rosters};
 pub use paste::{Awaited, Found, Paste, PasteError, Unfit};
 pub use sealer::CaptureError;
 pub use spent::{Offer, Record, SpendError, Spent};

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_otp_domain::{SignedStatement, Timestamp, codec};
-use agent_otp_jetstream::message::Ask;
+use agent_otp_jetstream::message::{Ask, RefusalCode};
 use agent_otp_jetstream::{Bus, CallError, clock};
 use agent_otp_keyring::{KeyringError, private};
-use agent_otp_trust::{IdentityKey, Member, Roster, RosterRef, Untrusted};
+use agent_otp_trust::{ChangeError, IdentityKey, Member, Roster, RosterRef, Untrusted};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -17,6 +17,8 @@ const RENEW_EVERY: Duration = Duration::from_hours(6);
 const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// How long a failed renewal waits.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// How often rosters are handed over while another program of this owner hands over its own.
+const PUBLISHES_MAX: u32 = 5;
 const SUFFIX: &str = "roster";
 
 /// An owner's key and rosters. Every roster is kept, so that a broker that lost its store gets them all again.
@@ -50,6 +52,9 @@ pub enum OwnerError {
     /// The key on this machine is not the one that may sign it, or it would not be believed for another reason.
     #[error("the next roster cannot be signed with the key on this machine")]
     Unsignable(#[source] Untrusted),
+    /// The roster cannot say that.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// The relay refused, or does not answer.
     #[error("the relay does not take the roster")]
     Call(#[from] CallError),
@@ -94,17 +99,19 @@ impl Owner {
     ) -> Result<(), OwnerError> {
         let mut ready = Some(ready);
         let mut renewed_at = self.renew()?;
-        let mut is_published = false;
+        // The number of the last roster that the relay has for sure.
+        let mut published = 0;
         loop {
             // By the clock and not by a long sleep: a machine that was suspended wakes with an old roster.
             if clock::now().since(renewed_at) >= RENEW_EVERY {
                 renewed_at = self.renew()?;
-                is_published = false;
             }
-            if !is_published {
+            // Another program of this owner may have signed one, and been broken off.
+            let latest = self.latest()?.1.number;
+            if published < latest {
                 match self.publish(bus).await {
                     Ok(()) => {
-                        is_published = true;
+                        published = latest;
                         if let Some(ready) = ready.take() {
                             ready();
                         }
@@ -117,7 +124,7 @@ impl Owner {
             }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(if is_published { LOOK_EVERY } else { AGAIN_AFTER }) => {}
+                () = tokio::time::sleep(if published < latest { AGAIN_AFTER } else { LOOK_EVERY }) => {}
             }
         }
     }
@@ -147,15 +154,51 @@ impl Owner {
         Ok(RosterRef { number: roster.number, digest: signed.digest() })
     }
 
+    /// Signs the roster that follows the latest one, with a change, and keeps it. Another program of this owner that
+    /// does the same meanwhile waits its turn.
+    ///
+    /// # Errors
+    ///
+    /// [`OwnerError::Change`] if the roster cannot be changed so; otherwise as [`Owner::keep`] and [`Owner::latest`].
+    pub fn advance(
+        &self,
+        now: Timestamp,
+        change: impl FnOnce(Roster) -> Result<Roster, ChangeError>,
+    ) -> Result<(RosterRef, SignedStatement), OwnerError> {
+        let _lock = private::lock(&self.dir)?;
+        let reference = self.keep(&change(self.next_roster(now)?)?)?;
+        let (signed, _) = self.latest()?;
+        Ok((reference, signed))
+    }
+
     fn renew(&self) -> Result<Timestamp, OwnerError> {
         let now = clock::now();
-        let reference = self.keep(&self.next_roster(now)?)?;
+        let (reference, _) = self.advance(now, Ok)?;
         info!(number = reference.number, "roster renewed");
         Ok(now)
     }
 
     /// Hands the relay every roster that it does not have.
-    async fn publish(&self, bus: &Bus) -> Result<(), OwnerError> {
+    ///
+    /// # Errors
+    ///
+    /// [`OwnerError::Call`] if it refuses, or does not answer.
+    pub async fn publish(&self, bus: &Bus) -> Result<(), OwnerError> {
+        let mut tries = 1;
+        loop {
+            match self.publish_once(bus).await {
+                // Another program of this owner was faster, and has handed over the next ones too.
+                Err(OwnerError::Call(CallError::Refused { code: RefusalCode::Mismatch, .. }))
+                    if tries < PUBLISHES_MAX =>
+                {
+                    tries += 1;
+                }
+                published => return published,
+            }
+        }
+    }
+
+    async fn publish_once(&self, bus: &Bus) -> Result<(), OwnerError> {
         let known = match bus.roster(None).await {
             Ok(statement) => Roster::verify(&statement).map_or(0, |roster| roster.number),
             Err(CallError::Refused { .. }) => 0,
@@ -169,6 +212,16 @@ impl Owner {
         }
         Ok(())
     }
+}
+
+/// All rosters that are kept in a directory, the first one first.
+///
+/// # Errors
+///
+/// [`OwnerError::Damaged`] or [`OwnerError::Keyring`].
+pub fn rosters(dir: &Path) -> Result<Vec<Roster>, OwnerError> {
+    let paths = private::list(dir, SUFFIX)?;
+    paths.into_iter().map(|path| Ok(read(path)?.1)).collect()
 }
 
 /// The latest roster that is kept in a directory, for whoever has no key.

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use agent_otp_domain::{
     Address, Channel, Channels, CodeShape, ContentPattern, Digest, EventId, EventType, Filter, KeyId,
     MemberId, Number, OwnerId, Purpose, Reason, RegistrableDomain, RequestId, Role, Sender, SenderId,
-    SenderPattern, Senders, Services, Timestamp, Ttl, Wanted, codec, visible,
+    SenderPattern, Senders, Services, Timestamp, Ttl, UserId, Wanted, codec, visible,
 };
+use agent_otp_trust::enrolment::Token;
 
 /// What is read reads back from what it shows, and nothing that is shown acts on the screen.
 pub fn names(bytes: &[u8]) {
@@ -34,7 +35,10 @@ pub fn names(bytes: &[u8]) {
     reads_back::<Senders>(&text);
     sought(&text);
     reads_back::<Timestamp>(&text);
+    reads_back::<UserId>(&text);
     reads_back::<Wanted>(&text);
+
+    token(&text);
 
     let hour = Ttl::MIN..=Ttl::MAX;
     assert!(
@@ -61,6 +65,13 @@ fn sought(text: &str) {
         reads_back::<Senders>(&sought.sender.to_string());
         assert!(sought.sender.domains().all(str::is_ascii));
     }
+}
+
+/// What another machine joins by. It has one writing, whatever its letters' case and the white space in it.
+fn token(text: &str) {
+    let Ok(token) = text.parse::<Token>() else { return };
+    let meant: String = text.split_whitespace().collect();
+    assert_eq!(token.written().as_str(), meant.to_ascii_lowercase());
 }
 
 /// A filter that an agent has signed.
