@@ -23,7 +23,7 @@ pub(crate) async fn run(place: &Place, as_json: bool) -> anyhow::Result<ExitCode
             alarms.extend(trail.alarms().await?);
         }
         // Where an agent lives alone, nobody audits.
-        Err(OpenError::Missing { .. }) if !alarms.is_empty() => {}
+        Err(OpenError::Missing { .. }) if ROLES.iter().any(|role| !place.names(*role).is_empty()) => {}
         Err(error) => return Err(error.into()),
     }
     if as_json {

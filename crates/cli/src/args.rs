@@ -1,20 +1,26 @@
 //! What can be typed.
 
+mod serve;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use agent_otp_domain::{Channels, CodeShape, ContentPattern, MemberId, Purpose, Reason, Ttl, Wanted};
+use agent_otp_domain::{
+    Channels, CodeShape, ContentPattern, IdError, MemberId, Purpose, Reason, Role, Ttl, Wanted,
+};
 use agent_otp_user::Unverified;
 use agent_otp_user::mail::authentication::{Authenticator, AuthenticatorError, AuthservId, Dns};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+pub(crate) use serve::{Serve, ServeAt, ServeAudit, ServeBroker, ServeCapturer, ServeUser};
 
 use crate::audit::follow::Follow;
 use crate::audit::only::Only;
-use crate::keys::Named;
+use crate::keys::{Named, ROLES};
 use crate::listen::Listening;
 use crate::nats::{Permissions, ServerOption};
-use crate::server::Tls;
 use crate::sources::{SourcePorts, Sources};
+use crate::way::As;
 
 /// Relays exactly the one one-time code that an agent asked for and its user approved: end-to-end encrypted, once.
 #[derive(Debug, Parser)]
@@ -57,16 +63,22 @@ pub(crate) enum Verb {
         /// Prints a JSON array instead.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        by: As,
     },
     /// Approves a request: the one code that it asks for will be released.
     Approve {
         /// The request's id, as `pending` shows it.
         id: String,
+        #[command(flatten)]
+        by: As,
     },
     /// Denies a request, or takes an approval back as long as the code was not consumed.
     Deny {
         /// The request's id, as `pending` shows it.
         id: String,
+        #[command(flatten)]
+        by: As,
     },
     /// Hands in a code by hand: reads it without showing it, and seals it on this machine.
     ///
@@ -75,6 +87,39 @@ pub(crate) enum Verb {
     Capture {
         /// The request's id, as `pending` shows it.
         id: String,
+        #[command(flatten)]
+        by: As,
+    },
+    /// Makes a token by which another machine becomes a member, and waits for it.
+    ///
+    /// The token is the one line on stdout, and a QR code where there is a terminal. It is good for one try within ten
+    /// minutes. Then both machines show six words: compare them, and only if they are the same, confirm. From a pipe, one
+    /// line is read: the six words that the other machine shows. `agent-otp up` has to run, with --listen for another
+    /// machine. Ctrl-C makes the token void.
+    Enroll(Enroll),
+    /// Becomes the member that a token of `agent-otp enroll` names.
+    ///
+    /// The member's key is made here and never leaves. Type `-` rather than the token, and paste it when it is asked for:
+    /// what stands on a command line is seen by the other users of this machine, and kept by the shell. After that, the
+    /// commands of the member's role work here as they do on the owner's machine. Broken off, the same command goes on.
+    Join {
+        /// The token, or `-` for one line on stdin.
+        #[arg(value_name = "TOKEN", allow_hyphen_values = true)]
+        token: String,
+    },
+    /// Lists who belongs to the owner, where and since when, and who was revoked.
+    Members {
+        /// Prints a JSON array instead.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ends a membership at once: NATS cuts the member off, everyone refuses what its key signs, and its open requests are
+    /// denied.
+    ///
+    /// Its name is free then, for another key. Broken off, the same command goes on.
+    Revoke {
+        /// Which member, such as `agent:shopper`.
+        member: Named,
     },
     /// Turns NATS messages on stdin into JSON, one object a line, as they come. Nothing is verified.
     ///
@@ -186,6 +231,24 @@ pub(crate) enum Recovery {
     },
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Enroll {
+    /// What the new member will be.
+    #[arg(value_name = "ROLE", value_parser = member_role())]
+    pub(crate) role: Role,
+    /// What it will be called: 1 to 32 characters of a-z, 0-9 and hyphens.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: MemberId,
+    /// Where the other machine reaches the broker [default: what `up --listen` advertises].
+    #[arg(long, value_name = "URL")]
+    pub(crate) nats_url: Option<String>,
+}
+
+fn member_role() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(ROLES.map(|role| role.to_string()))
+        .try_map(|role| role.parse::<Role>().map_err(|error: IdError| error))
+}
+
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Up {
     /// The nats-server to run [default: found on PATH or in the cache, or installed].
@@ -228,49 +291,6 @@ impl MailProof {
         let dns = self.dns_server.map_or(Dns::System, Dns::Server);
         Authenticator::new(dns, self.trust_authentication_results.clone())
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Serve {
-    /// Runs nats-server with the streams and users that the others need, and restarts it when it dies.
-    Broker(ServeBroker),
-    /// Runs a relay; any number of them may serve side by side.
-    Relay(ServeAt),
-    /// Runs the user's side: takes messages, captures the codes that were approved, renews the roster.
-    User(ServeUser),
-    /// Keeps the audit trail.
-    Audit(ServeAt),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ServeBroker {
-    /// The nats-server to run [default: found on PATH or in the cache, or installed].
-    #[arg(long, value_name = "PATH")]
-    pub(crate) nats_server: Option<PathBuf>,
-    /// The broker's port [default: that of --listen, the last one, or a free one].
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) nats_port: Option<u16>,
-    #[command(flatten)]
-    pub(crate) listening: Listening,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ServeAt {
-    /// Where the broker listens, such as `nats://127.0.0.1:4222` [default: the one that runs on this data directory].
-    #[arg(long, value_name = "URL")]
-    pub(crate) nats_url: Option<String>,
-    #[command(flatten)]
-    pub(crate) tls: Tls,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ServeUser {
-    #[command(flatten)]
-    pub(crate) at: ServeAt,
-    #[command(flatten)]
-    pub(crate) source_ports: SourcePorts,
-    #[command(flatten)]
-    pub(crate) mail: MailProof,
 }
 
 #[derive(Debug, Args)]

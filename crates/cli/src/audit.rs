@@ -8,13 +8,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent_otp_audit::{Entry, Filter, RequestHistory, RequestSummary, Trail};
-use agent_otp_domain::Role;
+use agent_otp_domain::{OwnerId, Role};
 use agent_otp_jetstream::{Connection, Replay, Who};
 use anyhow::bail;
 
 use crate::args::Audit;
 use crate::place::Place;
-use crate::{decide, print, setup};
+use crate::way::As;
+use crate::{decide, print};
 
 /// How long a reader waits for the trail to reach the log's end.
 const CATCH_UP: Duration = Duration::from_secs(3);
@@ -61,10 +62,10 @@ pub(crate) async fn point_at_alarms(trail: &mut Trail) -> anyhow::Result<()> {
 /// Where a relay runs, the trail is to hold everything that the log holds now.
 pub(crate) async fn catch_up(place: &Place, trail: &mut Trail) {
     let last = async {
-        let run = place.run()?;
-        let local = setup::local()?;
-        let login = run.access(place)?.member(Role::Auditor, &local)?;
-        let who = Who::Member { owner: run.owner.parse()?, role: Role::Auditor, name: local };
+        let name = place.meant(Role::Auditor, &As::default())?;
+        let login = place.member_login(Role::Auditor, &name)?;
+        let owner = OwnerId::of(&place.member(Role::Auditor, &name).pin()?.owner_key);
+        let who = Who::Member { owner, role: Role::Auditor, name };
         anyhow::Ok(Replay::new(Connection::open(&login, &who).await?).last().await?)
     };
     match last.await {

@@ -8,17 +8,18 @@ use anyhow::{Context as _, bail};
 
 use crate::hidden::{self, Line};
 use crate::place::Place;
-use crate::{decide, print, setup};
+use crate::way::As;
+use crate::{decide, print};
 
 /// How often a person may try; a script's line is what it is.
 const TRIES: u32 = 3;
 const NOTHING: &str = "nothing was captured";
 
-pub(crate) async fn run(place: &Place, id: &str) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(place: &Place, by: &As, id: &str) -> anyhow::Result<ExitCode> {
     let id = decide::parse(id)?;
-    let local = setup::local()?;
-    tokio::task::block_in_place(|| place.unlock([&place.member(Role::Capturer, &local)]))?;
-    let mut paste = decide::patiently(paste(place, local)).await?;
+    let name = place.meant(Role::Capturer, by)?;
+    tokio::task::block_in_place(|| place.unlock([&place.member(Role::Capturer, &name)]))?;
+    let mut paste = decide::patiently(paste(place, name)).await?;
     let found = decide::patiently(paste.find(id)).await.context(NOTHING)?;
     print::say(&decide::view(place, &found.request).to_string());
     let agent = found.request.key.agent.clone();
@@ -50,8 +51,7 @@ fn ask(awaited: &Awaited) -> anyhow::Result<Code> {
     }
 }
 
-async fn paste(place: &Place, local: MemberId) -> anyhow::Result<Paste> {
-    let run = place.run()?;
-    let login = run.access(place)?.member(Role::Capturer, &local)?;
-    Ok(Paste::connect(&login, place.member(Role::Capturer, &local), local).await?)
+async fn paste(place: &Place, name: MemberId) -> anyhow::Result<Paste> {
+    let login = place.member_login(Role::Capturer, &name)?;
+    Ok(Paste::connect(&login, place.member(Role::Capturer, &name), name).await?)
 }

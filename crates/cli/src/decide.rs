@@ -11,7 +11,8 @@ use agent_otp_user::{Approver, Notices, View};
 use anyhow::Context as _;
 
 use crate::place::Place;
-use crate::{print, setup};
+use crate::print;
+use crate::way::As;
 
 /// After how long a person is told that the relay does not answer; it is asked for some seconds more.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -27,8 +28,8 @@ pub(crate) async fn patiently<T>(work: impl Future<Output = T>) -> T {
     work.await
 }
 
-pub(crate) async fn pending(place: &Place, as_json: bool) -> anyhow::Result<ExitCode> {
-    let open = approver(place).await?.open().await?;
+pub(crate) async fn pending(place: &Place, by: &As, as_json: bool) -> anyhow::Result<ExitCode> {
+    let open = approver(place, by).await?.open().await?;
     let views: Vec<View> = open.iter().map(|request| view(place, request)).collect();
     if as_json {
         print::out(&print::json(&views)?);
@@ -43,9 +44,9 @@ pub(crate) async fn pending(place: &Place, as_json: bool) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) async fn approve(place: &Place, id: &str) -> anyhow::Result<ExitCode> {
+pub(crate) async fn approve(place: &Place, by: &As, id: &str) -> anyhow::Result<ExitCode> {
     let id = parse(id)?;
-    let approver = approver(place).await?;
+    let approver = approver(place, by).await?;
     let request = approver.find(id).await?;
     print::say(&view(place, &request).to_string());
     if request.approval.is_some() {
@@ -57,9 +58,9 @@ pub(crate) async fn approve(place: &Place, id: &str) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) async fn deny(place: &Place, id: &str) -> anyhow::Result<ExitCode> {
+pub(crate) async fn deny(place: &Place, by: &As, id: &str) -> anyhow::Result<ExitCode> {
     let id = parse(id)?;
-    let approver = approver(place).await?;
+    let approver = approver(place, by).await?;
     let request = approver.find(id).await?;
     print::say(&view(place, &request).to_string());
     approver.deny(&request).await.context("not denied")?;
@@ -84,10 +85,9 @@ pub(crate) fn view(place: &Place, request: &VerifiedRequest) -> View {
     }
 }
 
-async fn approver(place: &Place) -> anyhow::Result<Approver> {
-    let run = place.run()?;
-    let local = setup::local()?;
-    tokio::task::block_in_place(|| place.unlock([&place.member(Role::Approver, &local)]))?;
-    let login = run.access(place)?.member(Role::Approver, &local)?;
-    Ok(Approver::connect(&login, place.member(Role::Approver, &local), local).await?)
+async fn approver(place: &Place, by: &As) -> anyhow::Result<Approver> {
+    let name = place.meant(Role::Approver, by)?;
+    let login = place.member_login(Role::Approver, &name)?;
+    tokio::task::block_in_place(|| place.unlock([&place.member(Role::Approver, &name)]))?;
+    Ok(Approver::connect(&login, place.member(Role::Approver, &name), name).await?)
 }

@@ -13,12 +13,12 @@ use anyhow::{Context as _, anyhow, bail};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::exit;
 use crate::listen::{self, Listening};
 use crate::nats::Existing;
 use crate::place::{BROKER_PORT, Hold, Part, Place, Run};
 use crate::server::RunTls;
 use crate::setup::{self, Setup};
+use crate::{admitted, exit};
 
 /// How long a broker that died again at once is left alone.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
@@ -84,6 +84,9 @@ impl Host {
         let Setup { owner, users, creds, is_first } = setup::run(place)?;
         if let Some(pid) = agent_otp_broker::stop_orphan(&place.nats()).await? {
             say(&format!("stopped the nats-server (pid {pid}) that an `{command}` before left behind"));
+        }
+        if let Ok(_hold) = place.hold(Part::Enrol, command) {
+            admitted::sweep(place, &owner)?;
         }
         let changes = place.nats_users().changes().context("cannot listen for changes of the NATS users")?;
         let run = |server: &Server, creds: BTreeMap<String, PathBuf>| Run {

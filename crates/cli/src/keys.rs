@@ -37,7 +37,7 @@ pub(crate) enum NameError {
 }
 
 /// The roles of members, in the order in which they are listed.
-const ROLES: [Role; 4] = [Role::Agent, Role::Approver, Role::Capturer, Role::Auditor];
+pub(crate) const ROLES: [Role; 4] = [Role::Agent, Role::Approver, Role::Capturer, Role::Auditor];
 
 impl FromStr for Named {
     type Err = NameError;
@@ -74,7 +74,7 @@ pub(crate) fn run(place: &Place, verb: Keys) -> anyhow::Result<ExitCode> {
 }
 
 /// The homes of a data directory that hold keys, each as it is called.
-fn homes(place: &Place) -> Vec<(String, Home)> {
+pub(crate) fn homes(place: &Place) -> Vec<(String, Home)> {
     let owner = std::iter::once(("owner".to_owned(), place.owner()));
     let members = ROLES.iter().flat_map(|role| {
         let named = |name: MemberId| {
@@ -84,6 +84,15 @@ fn homes(place: &Place) -> Vec<(String, Home)> {
         place.names(*role).into_iter().map(named).collect::<Vec<_>>()
     });
     owner.chain(members).filter(|(_, home)| home.exists()).collect()
+}
+
+/// The same; where there are none, it is said what makes them. A machine that joined has no owner's.
+fn present(place: &Place) -> anyhow::Result<Vec<(String, Home)>> {
+    let homes = homes(place);
+    if homes.is_empty() || place.rosters().exists() {
+        crate::setup::has_keys(place)?;
+    }
+    Ok(homes)
 }
 
 /// What `keys show` says of one key.
@@ -98,14 +107,14 @@ struct Shown {
 }
 
 fn show(place: &Place, as_json: bool) -> anyhow::Result<()> {
-    crate::setup::has_keys(place)?;
-    let shown = homes(place).into_iter().map(|(member, home)| {
+    let shown = present(place)?.into_iter().map(|(member, home)| {
         let next = home.next_public()?.map(|next| next.id());
         Ok(Shown { member, key: home.public()?.id(), sealed: home.is_sealed()?, next })
     });
     let shown: Vec<Shown> = shown.collect::<anyhow::Result<_>>()?;
-    let (_, roster) = agent_otp_user::latest_roster(&place.rosters())?;
-    let recovery = roster.recovery.map(|key| key.id());
+    let has_owner = place.owner().exists();
+    let recovery = if has_owner { agent_otp_user::latest_roster(&place.rosters())?.1.recovery } else { None };
+    let recovery = recovery.map(|key| key.id());
     if as_json {
         print::out(&print::json(&serde_json::json!({ "keys": shown, "recovery": recovery }))?);
         return Ok(());
@@ -117,7 +126,8 @@ fn show(place: &Place, as_json: bool) -> anyhow::Result<()> {
     }
     match recovery {
         Some(key) => print::out(&format!("{:<18}  {key}  offline", "recovery")),
-        None => print::out("There is no recovery key; `agent-otp keys recovery new` makes one."),
+        None if has_owner => print::out("There is no recovery key; `agent-otp keys recovery new` makes one."),
+        None => {}
     }
     Ok(())
 }

@@ -1,32 +1,40 @@
 //! The `agent-otp` program: everything that a person types.
 
 mod access;
+mod admitted;
 mod alarms;
 mod args;
 mod audit;
 mod bench;
 mod capture;
+mod confirm;
 mod decide;
 mod decode;
 mod demo;
+mod enroll;
 mod exit;
 mod hidden;
 mod host;
 mod interrupt;
+mod join;
 mod keys;
 mod listen;
+mod members;
 mod nats;
 mod party;
 mod passphrase;
 mod place;
 mod print;
+mod qr;
 mod request;
+mod revoke;
 mod serve;
 mod server;
 mod setup;
 mod sources;
 mod stack;
 mod up;
+mod way;
 
 use std::alloc::System;
 use std::io::IsTerminal as _;
@@ -80,10 +88,14 @@ async fn run(cli: Cli, environment: Option<Zeroizing<String>>) -> anyhow::Result
         Verb::Demo(options) => demo::run(options, passphrase).await,
         Verb::Bench(options) => bench::run(options).await,
         Verb::Request(asked) => request::run(&place()?, asked).await,
-        Verb::Pending { json } => decide::patiently(decide::pending(&place()?, json)).await,
-        Verb::Approve { id } => decide::patiently(decide::approve(&place()?, &id)).await,
-        Verb::Deny { id } => decide::patiently(decide::deny(&place()?, &id)).await,
-        Verb::Capture { id } => capture::run(&place()?, &id).await,
+        Verb::Pending { json, by } => decide::patiently(decide::pending(&place()?, &by, json)).await,
+        Verb::Approve { id, by } => decide::patiently(decide::approve(&place()?, &by, &id)).await,
+        Verb::Deny { id, by } => decide::patiently(decide::deny(&place()?, &by, &id)).await,
+        Verb::Capture { id, by } => capture::run(&place()?, &by, &id).await,
+        Verb::Enroll(asked) => enroll::run(&place()?, asked).await,
+        Verb::Join { token } => join::run(&place()?, &Zeroizing::new(token)).await,
+        Verb::Members { json } => members::run(&place()?, json),
+        Verb::Revoke { member } => revoke::run(&place()?, &member).await,
         Verb::Decode { pretty } => decode::run(pretty),
         Verb::Audit { verb } => audit::run(&place()?, verb).await,
         Verb::Nats { verb } => nats::run(place, verb),

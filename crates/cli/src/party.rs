@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use agent_otp_audit::Projector;
-use agent_otp_domain::Role;
+use agent_otp_domain::{MemberId, Role};
 use agent_otp_jetstream::provision::Settings;
-use agent_otp_jetstream::{Connection, Member, Who};
+use agent_otp_jetstream::{Connection, Login, Member, Who};
 use agent_otp_relay::Relay;
 use agent_otp_user::source::{Source, Told};
 use agent_otp_user::{Approver, Capturer, Intake, Notices, Owner};
@@ -71,19 +71,12 @@ impl Parties {
         mail: &MailProof,
     ) -> anyhow::Result<Vec<Told>> {
         self.holds.push(self.place.hold(Part::User, self.command)?);
-        let place = self.place.clone();
-        let mut sources = sources::bind(ports, &place.ports(), &place.sources()).await?;
-        let port = |source: &dyn Source| Some((source.name().to_owned(), source.local_addr()?.port()));
-        place.remember_ports(sources.iter().filter_map(|source| port(&**source)))?;
-        sources.extend(sources::open(&place.source_config()).await?);
-        let told = sources.iter().map(|source| source.told()).collect();
-
+        let sources = self.bind(ports).await?;
         let local = setup::local()?;
-        let user = |role| self.access.member(role, &local);
-        let home = |role| place.member(role, &local);
-        let approver = Approver::connect(&user(Role::Approver)?, home(Role::Approver), local.clone()).await?;
+        let login = self.login(Role::Approver, &local)?;
+        let home = self.place.member(Role::Approver, &local);
+        let approver = Approver::connect(&login, home, local.clone()).await?;
         let bus = approver.bus().clone();
-        let capturer = user(Role::Capturer)?;
         let (ready, roster_taken) = oneshot::channel();
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
@@ -91,9 +84,41 @@ impl Parties {
             fresh.context("the roster cannot be renewed")
         });
         self.ready(roster_taken, "no relay takes the roster; start one with `agent-otp serve relay`").await?;
+        self.capture(sources, &local, mail).await
+    }
 
-        let notices = Notices::open(place.notices());
-        let capturer = Capturer::connect(&capturer, home(Role::Capturer), local.clone(), notices).await?;
+    /// Starts a capturer and its sources alone, without any key of the owner. Says what the sources say of themselves.
+    pub(crate) async fn capturer(
+        &mut self,
+        name: &MemberId,
+        ports: &SourcePorts,
+        mail: &MailProof,
+    ) -> anyhow::Result<Vec<Told>> {
+        self.holds.push(self.place.hold(Part::User, self.command)?);
+        let sources = self.bind(ports).await?;
+        self.capture(sources, name, mail).await
+    }
+
+    /// Binds every source, and keeps the ports for the next time.
+    async fn bind(&self, ports: &SourcePorts) -> anyhow::Result<Vec<Box<dyn Source>>> {
+        let mut sources = sources::bind(ports, &self.place.ports(), &self.place.sources()).await?;
+        let port = |source: &dyn Source| Some((source.name().to_owned(), source.local_addr()?.port()));
+        self.place.remember_ports(sources.iter().filter_map(|source| port(&**source)))?;
+        sources.extend(sources::open(&self.place.source_config()).await?);
+        Ok(sources)
+    }
+
+    async fn capture(
+        &mut self,
+        sources: Vec<Box<dyn Source>>,
+        name: &MemberId,
+        mail: &MailProof,
+    ) -> anyhow::Result<Vec<Told>> {
+        let told = sources.iter().map(|source| source.told()).collect();
+        let login = self.login(Role::Capturer, name)?;
+        let notices = Notices::open(self.place.notices());
+        let home = self.place.member(Role::Capturer, name);
+        let capturer = Capturer::connect(&login, home, name.clone(), notices).await?;
         let (intake, messages) = Intake::new(mail.unverified(), mail.authenticator()?);
         let intake = intake.while_open(capturer.open_until());
         let stop = self.stop.clone();
@@ -110,14 +135,12 @@ impl Parties {
         Ok(told)
     }
 
-    /// Starts the audit trail.
-    pub(crate) async fn audit(&mut self) -> anyhow::Result<()> {
+    /// Starts the audit trail of an auditor.
+    pub(crate) async fn audit(&mut self, name: MemberId) -> anyhow::Result<()> {
         self.holds.push(self.place.hold(Part::Audit, self.command)?);
-        let local = setup::local()?;
-        let login = self.access.member(Role::Auditor, &local)?;
-        let pin = self.place.member(Role::Auditor, &local).pin()?;
-        let auditor =
-            Member::connect(&login, Role::Auditor, local, pin.owner_key.clone(), pin.roster).await?;
+        let login = self.login(Role::Auditor, &name)?;
+        let pin = self.place.member(Role::Auditor, &name).pin()?;
+        let auditor = Member::connect(&login, Role::Auditor, name, pin.owner_key.clone(), pin.roster).await?;
         let projector = Projector::open(&self.place.audit(), auditor.bus, pin.owner_key).await?;
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
@@ -125,6 +148,11 @@ impl Parties {
             Ok(())
         });
         Ok(())
+    }
+
+    /// How a member of this data directory logs in at the broker of these parties.
+    fn login(&self, role: Role, name: &MemberId) -> anyhow::Result<Login> {
+        self.access.member(role, name)
     }
 
     /// Waits until a party says that it is ready; one that ends instead says why, and of one that is late it is said.

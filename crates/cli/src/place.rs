@@ -83,6 +83,10 @@ pub(crate) enum Part {
     User,
     Audit,
     Keys,
+    /// An enrolment on the owner's side.
+    Enrol,
+    /// An enrolment on the joiner's side.
+    Join,
 }
 
 impl Part {
@@ -92,6 +96,8 @@ impl Part {
             Self::User => "user.lock",
             Self::Audit => "audit.lock",
             Self::Keys => "keys.lock",
+            Self::Enrol => "enrol.lock",
+            Self::Join => "join.lock",
         }
     }
 }

@@ -86,15 +86,15 @@ async fn begin(place: &Place, asked: Request) -> anyhow::Result<Pending> {
     };
     // Said before anything is looked up: it is wrong wherever the relay is.
     filter.check()?;
-    let run = place.run()?;
     let home = place.member(Role::Agent, &asked.agent);
     if !home.exists() {
+        place.run()?;
         let known: Vec<String> = place.names(Role::Agent).iter().map(ToString::to_string).collect();
         bail!("there is no agent `{}` here; known: {}", asked.agent, known.join(", "));
     }
     tokio::task::block_in_place(|| place.unlock([&home]))?;
     let home = place.member(Role::Agent, &asked.agent);
-    let login = run.access(place)?.member(Role::Agent, &asked.agent)?;
+    let login = place.member_login(Role::Agent, &asked.agent)?;
     let agent = Agent::connect(&login, home, asked.agent).await?;
     let asking = Asking { reason: asked.reason, filter, ttl: asked.ttl };
     agent.request(asking).await.context("the request was not made")

@@ -3,26 +3,33 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use agent_otp_domain::{MemberId, Role};
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
-use crate::args::{Serve, ServeAt, ServeBroker, ServeUser};
+use crate::args::{Serve, ServeAt, ServeAudit, ServeBroker, ServeCapturer, ServeUser};
 use crate::host::{Host, Own, Which};
 use crate::party::Parties;
 use crate::place::Place;
+use crate::way::As;
 use crate::{interrupt, print, setup, up};
 
 pub(crate) async fn run(place: &Place, part: Serve) -> anyhow::Result<ExitCode> {
     // Before signals are listened to: Ctrl-C at the prompt is the prompt's.
-    if matches!(part, Serve::User(_)) {
-        place.unlock(&setup::of_the_user(place)?)?;
+    match &part {
+        Serve::User(_) => place.unlock(&setup::of_the_user(place)?)?,
+        Serve::Capturer(options) => {
+            place.unlock([&place.member(Role::Capturer, &place.meant(Role::Capturer, &options.by)?)])?;
+        }
+        Serve::Broker(_) | Serve::Relay(_) | Serve::Audit(_) => {}
     }
     interrupt::until(async |stop| match part {
         Serve::Broker(options) => broker(place, options, stop).await,
         Serve::Relay(at) => relay(place, at, stop).await,
         Serve::User(options) => user(place, options, stop).await,
-        Serve::Audit(at) => audit(place, at, stop).await,
+        Serve::Capturer(options) => capturer(place, options, stop).await,
+        Serve::Audit(options) => audit(place, options, stop).await,
     })
     .await??;
     Ok(ExitCode::SUCCESS)
@@ -46,7 +53,7 @@ async fn broker(place: &Place, options: ServeBroker, stop: CancellationToken) ->
 
 async fn relay(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::Result<()> {
     setup::has_keys(place)?;
-    let access = access(place, at)?;
+    let access = access(place, at, || place.run()?.access(place))?;
     let url = access.server.url.clone();
     let mut parties = Parties::new(place, access, "agent-otp serve relay");
     let Some(started) = stop.run_until_cancelled(parties.relay()).await else { return Ok(()) };
@@ -57,7 +64,7 @@ async fn relay(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::R
 
 async fn user(place: &Place, options: ServeUser, stop: CancellationToken) -> anyhow::Result<()> {
     let owner = setup::owner_of(place)?;
-    let access = access(place, options.at)?;
+    let access = access(place, options.at, || place.run()?.access(place))?;
     let url = access.server.url.clone();
     let mut parties = Parties::new(place, access, "agent-otp serve user");
     let starting = parties.user(owner, &options.source_ports, &options.mail);
@@ -68,12 +75,26 @@ async fn user(place: &Place, options: ServeUser, stop: CancellationToken) -> any
     serve(parties, stop).await
 }
 
-async fn audit(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::Result<()> {
-    setup::has_keys(place)?;
-    let access = access(place, at)?;
+async fn capturer(place: &Place, options: ServeCapturer, stop: CancellationToken) -> anyhow::Result<()> {
+    let ServeCapturer { at, by, source_ports, mail } = options;
+    let name = member(place, Role::Capturer, &by)?;
+    let access = access(place, at, || place.access_of(Role::Capturer, &name))?;
+    let url = access.server.url.clone();
+    let mut parties = Parties::new(place, access, "agent-otp serve capturer");
+    let starting = parties.capturer(&name, &source_ports, &mail);
+    let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
+    let told = started?;
+    ready(place, "The capturer", &url);
+    up::greet_sources(&told, mail.unverified());
+    serve(parties, stop).await
+}
+
+async fn audit(place: &Place, options: ServeAudit, stop: CancellationToken) -> anyhow::Result<()> {
+    let name = member(place, Role::Auditor, &options.by)?;
+    let access = access(place, options.at, || place.access_of(Role::Auditor, &name))?;
     let url = access.server.url.clone();
     let mut parties = Parties::new(place, access, "agent-otp serve audit");
-    let Some(started) = stop.run_until_cancelled(parties.audit()).await else { return Ok(()) };
+    let Some(started) = stop.run_until_cancelled(parties.audit(name)).await else { return Ok(()) };
     started?;
     ready(place, "The audit trail", &url);
     serve(parties, stop).await
@@ -89,10 +110,24 @@ async fn serve(mut parties: Parties, stop: CancellationToken) -> anyhow::Result<
     served
 }
 
-fn access(place: &Place, at: ServeAt) -> anyhow::Result<Access> {
+/// The member that acts; without any here, it is said what makes one.
+fn member(place: &Place, role: Role, by: &As) -> anyhow::Result<MemberId> {
+    let name = place.meant(role, by)?;
+    if !place.member(role, &name).exists() {
+        setup::has_keys(place)?;
+    }
+    Ok(name)
+}
+
+/// The broker that was named, or else the one that is known.
+fn access(
+    place: &Place,
+    at: ServeAt,
+    known: impl FnOnce() -> anyhow::Result<Access>,
+) -> anyhow::Result<Access> {
     let ServeAt { nats_url, tls } = at;
     let Some(url) = nats_url else {
-        return place.run().and_then(|run| run.access(place)).context(
+        return known().context(
             "it is not known where the broker listens: name it with --nats-url, or start it with `agent-otp serve broker`",
         );
     };

@@ -13,6 +13,8 @@ use agent_otp_trust::Member;
 use agent_otp_user::{Owner, latest_roster};
 use anyhow::{Context as _, bail};
 
+use crate::admitted;
+use crate::keys::Named;
 use crate::place::Place;
 
 /// The members that `up` makes: one of each role, and one agent to begin with.
@@ -139,15 +141,25 @@ fn user(name: &str, path: &Path, grants: Grants) -> anyhow::Result<User> {
     Ok(User { name: name.to_owned(), public_key: key.public().to_owned(), permissions: permissions(grants) })
 }
 
-/// These users, and those that were admitted besides.
+/// These users, as far as the roster still names them, and those that were admitted besides.
 pub(crate) fn with_admitted(place: &Place, own: &[User]) -> anyhow::Result<Vec<User>> {
+    let (_, latest) = latest_roster(&place.rosters())?;
+    let mut standing = Vec::with_capacity(own.len());
+    for user in own {
+        // The operator's have no role.
+        let is_admitted = match user.name.parse::<Named>() {
+            Ok(Named { role, name }) => admitted::stands(place, &latest, role, &name)?,
+            Err(_) => true,
+        };
+        standing.extend(is_admitted.then(|| user.clone()));
+    }
     let admitted = place.nats_users().list().context("the admitted NATS users cannot be read")?;
     let admitted = admitted.into_iter().map(|user| User {
         name: user.whose.to_string(),
         permissions: permissions(user.grants()),
         public_key: user.public_key,
     });
-    Ok(own.iter().cloned().chain(admitted).collect())
+    Ok(standing.into_iter().chain(admitted).collect())
 }
 
 pub(crate) fn permissions(grants: Grants) -> Permissions {

@@ -69,7 +69,7 @@ impl Stack {
         self.told = self.parties.user(owner, source_ports, mail).await?;
         self.host.run.sources = self.told.iter().flat_map(|told| told.entries.clone()).collect();
         if self.host.run.creds.contains_key(AUDITOR) {
-            self.trail.audit().await?;
+            self.trail.audit(setup::local()?).await?;
         } else {
             say("there is no NATS user for the auditor, and so there is no trail of what happens");
         }

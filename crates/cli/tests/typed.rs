@@ -7,12 +7,20 @@ use std::process::Command;
 fn help_says_what_can_be_typed() {
     insta::assert_snapshot!("help", typed(&["--help"]));
     insta::assert_snapshot!("help_of_up", typed(&["up", "--help"]));
-    let serve = ["serve --help", "serve broker --help", "serve relay --help", "serve user --help"];
+    let serve = [
+        "serve --help",
+        "serve broker --help",
+        "serve relay --help",
+        "serve user --help",
+        "serve capturer --help",
+    ];
     let serve = serve.map(|line| typed(&line.split(' ').collect::<Vec<_>>()));
     insta::assert_snapshot!("help_of_serve", serve.join("\n"));
     insta::assert_snapshot!("help_of_request", typed(&["request", "--help"]));
     insta::assert_snapshot!("help_of_capture", typed(&["capture", "--help"]));
     insta::assert_snapshot!("help_of_decode", typed(&["decode", "--help"]));
+    let enrol = ["enroll", "join", "members", "revoke"].map(|verb| typed(&[verb, "--help"]));
+    insta::assert_snapshot!("help_of_enroll_and_join", enrol.join("\n"));
     let audit = ["list", "events", "follow", "rebuild"].map(|verb| typed(&["audit", verb, "--help"]));
     insta::assert_snapshot!("help_of_audit", [typed(&["audit", "--help"]), audit.join("\n")].join("\n"));
     let keys = ["show", "protect", "unprotect", "rotate", "recovery", "recovery new", "recover"];
@@ -60,6 +68,15 @@ fn an_error_says_what_was_expected_and_what_to_type_next() {
         vec!["pending"],
         vec!["approve", "nonsense"],
         vec!["approve", "019a0000-0000-7000-8000-000000000000"],
+        vec!["enroll", "agent", "booker"],
+        vec!["enroll", "owner", "me"],
+        vec!["enroll", "agent", "The Booker"],
+        vec!["join", "somewhere"],
+        vec!["join", "otp1mistyped"],
+        vec!["members"],
+        vec!["revoke", "booker"],
+        vec!["revoke", "agent:booker"],
+        vec!["serve", "capturer"],
         vec!["audit", "list"],
         vec!["audit", "list", "--type", "asked"],
         vec!["audit", "events", "--agent", "The Shopper"],

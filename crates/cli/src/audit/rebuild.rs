@@ -11,15 +11,17 @@ use serde_json::json;
 
 use crate::alarms::ALARM;
 use crate::place::Place;
-use crate::{print, setup};
+use crate::print;
+use crate::way::As;
 
 pub(crate) async fn run(place: &Place, as_json: bool) -> anyhow::Result<ExitCode> {
     let started = clock::now();
-    let run = place.run().context("the log cannot be read, and the trail stays as it is")?;
-    let local = setup::local()?;
-    let login = run.access(place)?.member(Role::Auditor, &local)?;
-    let pin = place.member(Role::Auditor, &local).pin()?;
-    let auditor = Member::connect(&login, Role::Auditor, local, pin.owner_key.clone(), pin.roster).await?;
+    let name = place.meant(Role::Auditor, &As::default())?;
+    let login = place
+        .member_login(Role::Auditor, &name)
+        .context("the log cannot be read, and the trail stays as it is")?;
+    let pin = place.member(Role::Auditor, &name).pin()?;
+    let auditor = Member::connect(&login, Role::Auditor, name, pin.owner_key.clone(), pin.roster).await?;
     let rebuilt = agent_otp_audit::rebuild(&place.audit(), auditor.bus, pin.owner_key).await?;
     let took = clock::now().since(started);
     if as_json {

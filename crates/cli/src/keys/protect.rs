@@ -6,13 +6,13 @@ use agent_otp_keyring::{Home, Passphrase};
 use anyhow::Context as _;
 
 use crate::place::{Part, Place};
-use crate::{passphrase, print, setup};
+use crate::{passphrase, print};
 
 const COMMAND: &str = "agent-otp keys protect";
 
 /// Seals what is not sealed yet with the passphrase of the rest; if nothing is, with one that is given or chosen.
 pub(super) fn protect(place: &Place) -> anyhow::Result<()> {
-    setup::has_keys(place)?;
+    super::present(place)?;
     let _hold = place.hold(Part::Keys, COMMAND)?;
     unlock(place, &super::homes(place))?;
     match place.passphrase() {
@@ -23,7 +23,7 @@ pub(super) fn protect(place: &Place) -> anyhow::Result<()> {
 
 /// Seals all keys with another passphrase: the one of a file, or one that is chosen.
 pub(super) fn change(place: &Place, to: Option<&Path>) -> anyhow::Result<()> {
-    setup::has_keys(place)?;
+    super::present(place)?;
     let _hold = place.hold(Part::Keys, COMMAND)?;
     unlock(place, &super::homes(place))?;
     seal(place, &to.map_or_else(passphrase::chosen, passphrase::from_file)?)
@@ -45,7 +45,7 @@ fn seal(place: &Place, passphrase: &Passphrase) -> anyhow::Result<()> {
 
 /// Writes all keys as they are.
 pub(super) fn unprotect(place: &Place) -> anyhow::Result<()> {
-    setup::has_keys(place)?;
+    super::present(place)?;
     let _hold = place.hold(Part::Keys, "agent-otp keys unprotect")?;
     let homes = super::homes(place);
     unlock(place, &homes)?;

@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use crate::keys::Named;
 use crate::place::{Part, Place};
-use crate::{print, setup};
+use crate::{admitted, print, setup};
 
 /// Three steps, each of which leaves a state from which the same command goes on: the new key is kept beside the old
 /// one, the roster is signed, the new key takes the old one's place.
@@ -24,6 +24,12 @@ pub(super) fn run(place: &Place, member: &Named) -> anyhow::Result<()> {
             latest.members.iter().map(|known| format!("{}:{}", known.role, known.name)).collect();
         bail!("roster {} names no `{member}`; it names {}", latest.number, known.join(", "));
     };
+    if admitted::is_elsewhere(place, *role, name)? {
+        bail!(
+            "the key of {member} is on another machine: revoke it, and enrol it anew: agent-otp revoke {member}, then \
+             agent-otp enroll {role} {name}"
+        );
+    }
     let home = place.member(*role, name);
     home.prepare(&Pin { owner_key: place.owner().pin()?.owner_key, roster: None })?;
     let key = home.next_identity()?.public();

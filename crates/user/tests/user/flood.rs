@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use agent_otp_domain::{Digest, EventType, KeyId, Sender, Timestamp};
 use agent_otp_user::Message;
-use agent_otp_user::desk::{Desk, Doubt, KEPT_MAX, Outcome};
+use agent_otp_user::desk::{Desk, Doubt, KEPT_MAX, Outcome, Question};
 
 use crate::given::{approve, approved, at, captured, capturer, ended, mail, requested};
 
@@ -17,7 +17,7 @@ fn a_flood_of_other_messages_pushes_out_none_that_answers_a_request() {
     desk.learn(approved(1));
     desk.receive(mail(CODE));
     desk.receive(mail("Your Acme login code is 550127."));
-    assert!(matches!(&desk.settle(at(2))[..], [Outcome::Ask(_, Doubt::Codes)]));
+    assert!(matches!(&desk.settle(at(2))[..], [Outcome::Ask(Question { doubt: Doubt::Codes, .. })]));
     for _ in 0..KEPT_MAX * 2 {
         desk.receive(Message { sender: Sender::Address("a@evil.test".parse().unwrap()), ..mail(CODE) });
         assert!(desk.settle(at(2)).is_empty());
@@ -46,7 +46,7 @@ fn a_message_that_was_released_before_a_restart_answers_nothing_after_it() {
     after.remember(release.message, at(4));
     after.learn(approved(2));
     after.receive(named());
-    assert!(matches!(&after.settle(at(5))[..], [Outcome::Ask(_, Doubt::Copy)]));
+    assert!(matches!(&after.settle(at(5))[..], [Outcome::Ask(Question { doubt: Doubt::Copy, .. })]));
 }
 
 #[test]
