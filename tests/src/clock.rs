@@ -16,9 +16,13 @@ pub const RIGHT: &str = "+0s";
 impl Place {
     /// Types `agent-otp --data DIR …` where the clock is off by so much: `+90s`.
     pub fn start_off(&self, off: &str, arguments: &[&str]) -> Process {
+        self.start_with(arguments, Self::clock(off))
+    }
+
+    /// What makes a program's clock be off.
+    pub(crate) fn clock(off: &str) -> [(&'static str, &str); 3] {
         let library = libfaketime().to_str().unwrap();
-        let environment = [("LD_PRELOAD", library), ("FAKETIME", off), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
-        self.start_with(arguments, environment)
+        [("LD_PRELOAD", library), ("FAKETIME", off), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]
     }
 
     /// Starts `serve broker`, and returns when it is ready.

@@ -11,6 +11,7 @@
 mod asked;
 mod by_hand;
 mod clock;
+mod enrolling;
 mod existing;
 mod mail;
 mod memory;
@@ -30,6 +31,7 @@ mod wire;
 pub use asked::Asked;
 pub use by_hand::Shopper;
 pub use clock::RIGHT;
+pub use enrolling::{Enrolling, Joining};
 pub use existing::{Account, Existing};
 pub use memory::{Copy, copies};
 pub use parties::{Parties, Party};

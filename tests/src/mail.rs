@@ -39,7 +39,7 @@ impl Place {
     }
 
     async fn deliver(&self, mail: Message) -> Result<Response, Error> {
-        let smtp: std::net::SocketAddr = self.run().smtp.parse().unwrap();
+        let smtp: std::net::SocketAddr = self.smtp_address().parse().unwrap();
         let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(smtp.ip().to_string())
             .port(smtp.port())
             .build();

@@ -9,7 +9,7 @@ use agent_otp_jetstream::{ClientCertificate, Server, Trust};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::process::{ChildStdin, Command};
 
 use crate::asked::Asked;
 use crate::process::{Ended, Process, kill};
@@ -110,6 +110,17 @@ impl Place {
         arguments: &[&str],
         environment: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Process {
+        let (command, prints) = self.command(name, arguments, environment);
+        Process::spawn(command, &prints)
+    }
+
+    /// A program with what it is given, and where it prints.
+    fn command<'a>(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        environment: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> (Command, PathBuf) {
         let count = self.started.get();
         self.started.set(count.saturating_add(1));
         let mut command = Command::new(programs::program(name));
@@ -117,7 +128,7 @@ impl Place {
         self.environment(&mut command);
         command.envs(environment);
         let prints = format!("{count:03}-{}", name.replace('/', "-"));
-        Process::spawn(command, &self.root.path().join(prints))
+        (command, self.root.path().join(prints))
     }
 
     /// Types `agent-otp --data DIR …`, and waits for its end.
@@ -139,6 +150,18 @@ impl Place {
         let dir = self.dir();
         let data = ["--data", dir.to_str().unwrap()];
         self.spawn_with("agent-otp", &[&data, arguments].concat(), environment)
+    }
+
+    /// Types the same with a pipe into it.
+    pub(crate) fn start_piped<'a>(
+        &self,
+        arguments: &[&str],
+        environment: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> (Process, ChildStdin) {
+        let dir = self.dir();
+        let data = ["--data", dir.to_str().unwrap()];
+        let (command, prints) = self.command("agent-otp", &[&data, arguments].concat(), environment);
+        Process::spawn_piped(command, &prints)
     }
 
     /// Types `up` with these options and the nats-server of the tests; unverified mail is taken only if they say so.
@@ -237,6 +260,12 @@ impl Place {
             nats_pid: pid("nats_pid").unwrap_or_default(),
             nats_store: text("nats_store").unwrap_or_default().into(),
         })
+    }
+
+    /// Where mail is taken: by the user's side, or by a capturer alone.
+    pub(crate) fn smtp_address(&self) -> String {
+        let run = self.try_run().map(|run| run.smtp).filter(|smtp| !smtp.is_empty());
+        run.or_else(|| self.smtp_alone()).expect("somebody takes mail here")
     }
 
     /// Where a user's side takes mail that runs by itself, or would: `run.json` does not say.

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 use crate::wait::within;
 
@@ -38,10 +38,22 @@ pub struct Ended {
 impl Process {
     /// Starts `command`; what it prints goes to `prints.stdout` and `prints.stderr`.
     pub(crate) fn spawn(mut command: Command, prints: &std::path::Path) -> Self {
+        command.stdin(Stdio::null());
+        Self::started(command, prints)
+    }
+
+    /// The same, with the end of a pipe into it.
+    pub(crate) fn spawn_piped(mut command: Command, prints: &std::path::Path) -> (Self, ChildStdin) {
+        command.stdin(Stdio::piped());
+        let mut process = Self::started(command, prints);
+        let stdin = process.child.stdin.take().expect("it was asked for");
+        (process, stdin)
+    }
+
+    fn started(mut command: Command, prints: &std::path::Path) -> Self {
         let line = format!("{:?}", command.as_std());
         let (stdout, stderr) = (prints.with_extension("stdout"), prints.with_extension("stderr"));
         let child = command
-            .stdin(Stdio::null())
             .stdout(File::create(&stdout).unwrap())
             .stderr(File::create(&stderr).unwrap())
             .spawn()
@@ -64,6 +76,12 @@ impl Process {
     #[must_use]
     pub fn said(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap()
+    }
+
+    /// What it has printed for programs so far.
+    #[must_use]
+    pub fn printed(&self) -> String {
+        fs::read_to_string(&self.stdout).unwrap()
     }
 
     /// Whether it has ended.

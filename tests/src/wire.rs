@@ -99,7 +99,12 @@ impl Place {
 
     /// A bare connection, which also tells what the broker refuses.
     pub async fn wire(&self, user: &str) -> Wire {
-        Wire::connect(&self.login(user), self.who(user).inbox()).await.unwrap()
+        self.wire_of(&self.login(user), &self.who(user)).await
+    }
+
+    /// The same of any NATS user.
+    pub async fn wire_of(&self, login: &Login, who: &Who) -> Wire {
+        Wire::connect(login, who.inbox()).await.unwrap()
     }
 
     /// The same with the NATS user of a file; none if the broker does not admit it.

@@ -16,6 +16,7 @@ mod capture;
 mod decision;
 mod double;
 mod encoding;
+mod enrolment;
 mod forgery;
 mod key;
 mod nonce;

@@ -18,6 +18,7 @@ mod crash;
 mod decode;
 mod email;
 mod ends;
+mod enrol;
 mod existing;
 mod input;
 mod keys;
