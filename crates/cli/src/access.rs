@@ -3,17 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use agent_otp_broker::UserKey;
+use agent_otp_broker::{LoadKeyError, UserKey};
 use agent_otp_domain::{MemberId, Role};
 use agent_otp_jetstream::{Credentials, Login, Server};
 use agent_otp_keyring::private;
-use anyhow::Context as _;
-use zeroize::Zeroizing;
 
 use crate::place::Place;
-
-/// How the files of operator mode's users end.
-pub(crate) const CREDS: &str = "creds";
 
 /// A broker, and who logs in there with which file.
 #[derive(Debug, Clone)]
@@ -42,14 +37,21 @@ impl Access {
     }
 
     fn login(&self, file: &Path) -> anyhow::Result<Login> {
-        let credentials = if file.extension().is_some_and(|extension| extension == CREDS) {
-            let bytes = private::read(file)?;
-            let text = std::str::from_utf8(&bytes)
-                .with_context(|| format!("{} is no credentials file: restore it", file.display()))?;
-            Credentials::File(Zeroizing::new(text.to_owned()))
-        } else {
-            Credentials::Nkey(UserKey::load(file)?.seed().to_owned().into())
+        let credentials = match UserKey::load(file) {
+            Ok(key) => Credentials::Nkey(key.seed().to_owned().into()),
+            // No seed: then it is what operator mode has, or nothing that is known.
+            Err(error @ LoadKeyError::Malformed { .. }) => of_operator_mode(file)?.ok_or(error)?,
+            Err(error @ (LoadKeyError::Unreadable { .. } | LoadKeyError::Loose { .. })) => {
+                return Err(error.into());
+            }
         };
         Ok(Login { server: self.server.clone(), credentials })
     }
+}
+
+/// The credentials in a file, if it holds a JWT and its seed.
+fn of_operator_mode(file: &Path) -> anyhow::Result<Option<Credentials>> {
+    let bytes = private::read(file)?;
+    let credentials = std::str::from_utf8(&bytes).map(Credentials::read).ok();
+    Ok(credentials.filter(|credentials| matches!(credentials, Credentials::File(_))))
 }

@@ -18,7 +18,7 @@ use crate::audit::follow::Follow;
 use crate::audit::only::Only;
 use crate::keys::{Named, ROLES};
 use crate::listen::Listening;
-use crate::nats::{Permissions, ServerOption};
+use crate::nats::{Nats, ServerOption};
 use crate::sources::{SourcePorts, Sources};
 use crate::way::As;
 
@@ -161,16 +161,6 @@ pub(crate) enum Verb {
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Nats {
-    /// Prints the NATS users of Agent OTP, or the roles for operator mode: what each may do, and nothing else.
-    ///
-    /// `config` is for a server whose users stand in its configuration: they log in with the keys of this data directory.
-    /// `operator` and `operator-json` are for operator mode: one scoped signing key for each role, with the owner's id in
-    /// its template, so that whoever holds the owner's keys makes users of that owner and of no other.
-    Permissions(Permissions),
 }
 
 #[derive(Debug, Subcommand)]

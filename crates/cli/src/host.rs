@@ -54,6 +54,8 @@ pub(crate) struct Host {
     /// None if somebody else runs the broker.
     running: Option<Running>,
     changes: Changes,
+    /// How the streams are kept.
+    pub(crate) settings: Settings,
     pub(crate) run: Run,
     pub(crate) is_first: bool,
     _hold: Hold,
@@ -100,7 +102,7 @@ impl Host {
             nats_pid: None,
             nats_store: None,
         };
-        let (running, run) = match which {
+        let (running, settings, run) = match which {
             Which::Own(own) => {
                 let public = own.listening.clone();
                 let running = Running::start(place, own, users).await?;
@@ -112,11 +114,13 @@ impl Host {
                     nats_store: Some(place.nats().join("store")),
                     ..run(&server, creds)
                 };
-                (Some(running), run)
+                (Some(running), Settings::default(), run)
             }
-            Which::Existing(existing) => (None, run(&existing.server, existing.files(creds)?)),
+            Which::Existing(existing) => {
+                (None, existing.settings, run(&existing.server, existing.files(creds)?))
+            }
         };
-        let host = Self { place: place.clone(), running, changes, run, is_first, _hold: hold };
+        let host = Self { place: place.clone(), running, changes, settings, run, is_first, _hold: hold };
         host.provision().await?;
         Ok(host)
     }
@@ -132,7 +136,7 @@ impl Host {
         let (connection, patience) = self.provisioner().await?;
         let mut tries = 1;
         loop {
-            match provision(&connection, Settings::default()).await {
+            match provision(&connection, self.settings).await {
                 Err(error @ ProvisionError::Refused { .. }) if tries < patience => {
                     warn!(error = exit::chain(&error.into()), "asking the broker again");
                     tries += 1;

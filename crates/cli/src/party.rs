@@ -52,9 +52,9 @@ impl Parties {
     }
 
     /// Starts a relay, and returns when it answers. It holds nothing: any number of them serve side by side.
-    pub(crate) async fn relay(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn relay(&mut self, settings: Settings) -> anyhow::Result<()> {
         let login = self.access.operator("relay")?;
-        let relay = Relay::new(Connection::open(&login, &Who::Operator("relay")).await?, Settings::default());
+        let relay = Relay::new(Connection::open(&login, &Who::Operator("relay")).await?, settings);
         let (ready, answers) = oneshot::channel();
         let stop = self.stop.clone();
         self.tasks

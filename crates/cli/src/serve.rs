@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use agent_otp_domain::{MemberId, Role};
+use agent_otp_jetstream::provision::Settings;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +57,9 @@ async fn relay(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::R
     let access = access(place, at, || place.run()?.access(place))?;
     let url = access.server.url.clone();
     let mut parties = Parties::new(place, access, "agent-otp serve relay");
-    let Some(started) = stop.run_until_cancelled(parties.relay()).await else { return Ok(()) };
+    let Some(started) = stop.run_until_cancelled(parties.relay(Settings::default())).await else {
+        return Ok(());
+    };
     started?;
     ready(place, "The relay", &url);
     serve(parties, stop).await

@@ -64,7 +64,7 @@ impl Stack {
         mail: &MailProof,
         say: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
-        self.parties.relay().await?;
+        self.parties.relay(self.host.settings).await?;
         let owner = setup::owner_of(place)?;
         self.told = self.parties.user(owner, source_ports, mail).await?;
         self.host.run.sources = self.told.iter().flat_map(|told| told.entries.clone()).collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use agent_otp_broker::Certificate;
 use agent_otp_jetstream::nats_user::NatsUsers;
-use agent_otp_tests::{Account, Existing, Place, strings};
+use agent_otp_tests::{Account, Existing, Place, eventually, strings};
 use serde_json::Value;
 
 #[tokio::test]
@@ -14,7 +14,7 @@ async fn a_server_whose_users_stand_in_its_configuration_carries_a_code() {
     let configuration = place.agent_otp(&["nats", "permissions"]).await.well().stdout;
     let server = Existing::start(&configuration).await;
     let up = place.up_on(&server.url(), &[]).await;
-    assert!(up.said().contains("(an existing server)"), "{}", up.said());
+    eventually("its greeting", async || up.said().contains("(an existing server)").then_some(())).await;
     carries_a_code(&place).await;
     let mut agent = place.wire("agent:shopper").await;
     assert!(!agent.may_subscribe("otp.v1.event.>").await);

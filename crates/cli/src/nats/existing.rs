@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use agent_otp_jetstream::Server;
+use agent_otp_jetstream::provision::Settings;
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use crate::access::CREDS;
 use crate::server::Tls;
 
+/// How the files of operator mode's users end.
+const CREDS: &str = "creds";
 /// How the files of users end whose keys stand in the server's configuration.
 const NKEY: &str = "nk";
 
 /// Which server.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ServerOption {
     /// Uses an existing NATS server, 2.12 or newer with JetStream, instead of running one.
     #[arg(
@@ -28,6 +30,9 @@ pub(crate) struct ServerOption {
     /// permissions` lists for the server's configuration].
     #[arg(long, value_name = "FILE|DIR", requires = "url")]
     creds: Option<PathBuf>,
+    /// On how many of its servers each stream is kept: 1, 3 or 5.
+    #[arg(long, value_name = "COUNT", requires = "url", default_value_t = 1)]
+    replicas: usize,
     #[command(flatten)]
     tls: Tls,
 }
@@ -36,6 +41,8 @@ pub(crate) struct ServerOption {
 #[derive(Debug, Clone)]
 pub(crate) struct Existing {
     pub(crate) server: Server,
+    /// How the streams are kept there.
+    pub(crate) settings: Settings,
     creds: Creds,
 }
 
@@ -52,7 +59,7 @@ enum Creds {
 impl ServerOption {
     /// The server that was named, if one was.
     pub(crate) fn existing(self) -> anyhow::Result<Option<Existing>> {
-        let Self { url, creds, tls } = self;
+        let Self { url, creds, replicas, tls } = self;
         let Some(url) = url else {
             if tls.is_typed() {
                 bail!("--nats-pin and --tls-… say how an existing server is known: name it with --nats URL");
@@ -73,7 +80,8 @@ impl ServerOption {
                 if path.is_dir() { Creds::Each(path) } else { Creds::One(path) }
             }
         };
-        Ok(Some(Existing { server: tls.server(url)?, creds }))
+        let settings = Settings { replicas, ..Settings::default() };
+        Ok(Some(Existing { server: tls.server(url)?, settings, creds }))
     }
 }
 
