@@ -19,8 +19,8 @@ async fn a_code_goes_the_whole_way_with_tls_for_everybody() {
     assert!(run.nats_url.starts_with("tls://127.0.0.1:"), "{run:?}");
     assert_eq!(run.nats_public_url, run.nats_url);
     let Trust::Pinned(pin) = run.server.trust else { panic!("{run:?}") };
-    let said = up.said();
-    assert!(said.contains(&format!("others   {}  (TLS key sha256:{pin};", run.nats_url)), "{said}");
+    let others = format!("others   {}  (TLS key sha256:{pin};", run.nats_url);
+    eventually("its greeting", async || up.said().contains(&others).then_some(())).await;
 
     let mut asked = place.request(&[]).await;
     place.approve(&asked.id).await;
