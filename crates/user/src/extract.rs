@@ -226,8 +226,8 @@ fn weigh(context: &Context<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, S
                 let in_subject = known.start < context.subject && candidate.start >= context.subject;
                 let points = best.points.max(score.points) + if in_subject { 2.5 } else { 0.0 };
                 best.points = points;
-                best.another |= score.another;
-                best.again = true;
+                best.times += score.times;
+                best.another += score.another;
                 best.anchored |= score.anchored;
                 best.several |= score.several;
             }
@@ -236,7 +236,7 @@ fn weigh(context: &Context<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, S
     }
     for (_, score) in &mut weighed {
         // What is an invoice in one line is no code in another.
-        score.points -= if score.another && score.again { ANOTHER } else { 0.0 };
+        score.points -= if score.another > 0 && score.times > 1 { ANOTHER } else { 0.0 };
     }
     // Beside digits that are announced, a word in capitals is a name: `code SPID: 056 341`.
     if weighed

@@ -33,10 +33,10 @@ pub(super) struct Score {
     pub(super) anchored: bool,
     /// Whether the text announces several codes: `codes: …`.
     pub(super) several: bool,
-    /// Whether the text calls it another number: `invoice 482913`.
-    pub(super) another: bool,
-    /// Whether it stands in the text more than once.
-    pub(super) again: bool,
+    /// How often it stands in the text.
+    pub(super) times: u32,
+    /// How often the text calls it another number: `invoice 482913`.
+    pub(super) another: u32,
     /// Whether nothing speaks against it.
     pub(super) unopposed: bool,
     /// Where its clause begins.
@@ -106,13 +106,13 @@ impl Context<'_> {
             points = 0.0;
         }
         let several = self.phrases.of(Meaning::Plural).within(place.start, candidate.start);
-        let another = named == Named::Not && self.names_another(&place, candidate);
+        let another = u32::from(named == Named::Not && self.names_another(&place, candidate));
         Score {
             points,
             anchored,
             several,
             another,
-            again: false,
+            times: 1,
             unopposed: objections <= 0.0,
             clause: place.start,
         }
