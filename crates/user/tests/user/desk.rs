@@ -46,7 +46,10 @@ fn a_message_must_satisfy_every_part_of_the_filter() {
     let sms =
         || Message { channel: Channel::Sms, sender: Sender::SenderId("Acme".parse().unwrap()), ..mail(CODE) };
     let from = |address: &str| Message { sender: Sender::Address(address.parse().unwrap()), ..mail(CODE) };
-    let table: [(&str, Filter, Message, bool); 14] = [
+    let table: [(&str, Filter, Message, bool); 17] = [
+        ("one of several", filter("acme.test, acme.example"), from("a@acme.test"), true),
+        ("an address and its domain", filter("acme.example, a@acme.example"), from("a@acme.example"), true),
+        ("none of several", filter("acme.test, other.example"), mail(CODE), false),
         ("a subdomain", asked.clone(), from("a@mail.acme.example"), true),
         ("another domain", asked.clone(), from("no-reply@acme.test"), false),
         ("a domain that looks alike", asked.clone(), from("no-reply@acme.example.evil.test"), false),
