@@ -88,6 +88,9 @@ mod tests {
         };
         let lines =
             [shown(true, None), shown(false, Some("2026-02-01T12:00:00.000Z"))].map(|shown| line(&shown));
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        agent:shopper             m26nslxyvswu72tamtgdnbgxidmkrsxi  here       since 2026-01-31T12:00:00.000Z
+        agent:shopper             m26nslxyvswu72tamtgdnbgxidmkrsxi  elsewhere  since 2026-01-31T12:00:00.000Z  revoked at 2026-02-01T12:00:00.000Z
+        ");
     }
 }
