@@ -210,8 +210,8 @@ impl World for Android {
         let payload = serde_json::json!({ "message": text, "sender": "Acme", "receivedAt": now.to_string() });
         let body = serde_json::json!({ "id": code, "event": "sms:received", "payload": payload }).to_string();
         let timestamp = (now.as_unix_ms() / 1_000).to_string();
-        let key = fs::read_to_string(self.dir.path().join("sources/sms-webhook.secret")).unwrap();
-        let mac = Hmac::<Sha256>::new_from_slice(key.trim().as_bytes()).unwrap();
+        let secrets = fs::read_to_string(self.dir.path().join("sources/sms-webhook.secret")).unwrap();
+        let mac = Hmac::<Sha256>::new_from_slice(secrets.lines().next().unwrap().as_bytes()).unwrap();
         let signature = mac.chain_update(&body).chain_update(&timestamp).finalize().into_bytes();
         let request = format!(
             "POST /sms HTTP/1.1\r\nHost: localhost\r\nX-Timestamp: {timestamp}\r\nX-Signature: {}\r\n\
