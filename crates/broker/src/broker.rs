@@ -119,6 +119,9 @@ pub enum ReloadError {
         /// The reason that it logged.
         said: String,
     },
+    /// The server has ended: whoever starts the next one gives it these users.
+    #[error("nats-server has ended")]
+    Ended,
     /// The server did not say whether it has taken it.
     #[error("nats-server did not read its configuration again within {} s", PATIENCE.as_secs())]
     Unanswered,
@@ -294,7 +297,10 @@ impl Broker {
             .map_err(|source| ReloadError::Configuration { path, source })
     }
 
-    async fn reread(&self) -> Result<(), ReloadError> {
+    async fn reread(&mut self) -> Result<(), ReloadError> {
+        if let Ok(Some(_)) = self.child.try_wait() {
+            return Err(ReloadError::Ended);
+        }
         let log = Log { path: self.claim.files.log() };
         let mark = log.mark();
         process::signal(self.pid, Signal::HUP).map_err(ReloadError::Process)?;
@@ -306,10 +312,14 @@ impl Broker {
                 }
             }
         };
-        match timeout(PATIENCE, answer).await {
-            Ok(Reload::Taken) => Ok(()),
-            Ok(Reload::Refused { said }) => Err(ReloadError::Refused { said }),
-            Err(_elapsed) => Err(ReloadError::Unanswered),
+        tokio::select! {
+            // It may have been killed a moment ago, and answers nothing then.
+            _ = self.child.wait() => Err(ReloadError::Ended),
+            answer = timeout(PATIENCE, answer) => match answer {
+                Ok(Reload::Taken) => Ok(()),
+                Ok(Reload::Refused { said }) => Err(ReloadError::Refused { said }),
+                Err(_elapsed) => Err(ReloadError::Unanswered),
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use agent_otp_broker::{Broker, Config, StartError, User};
+use agent_otp_broker::{Broker, Config, ReloadError, StartError, User};
 use agent_otp_jetstream::nats_user::Changes;
 use agent_otp_jetstream::provision::{ProvisionError, Settings, provision};
 use agent_otp_jetstream::{ConnectError, Connection, Server, Who};
@@ -182,17 +182,35 @@ impl Host {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 died = Running::died(self.running.as_mut()) => {
-                    say(&format!("nats-server has died ({}); it is started again", died?));
-                    self.replace(stop).await?;
-                    say(&format!("nats-server runs again as pid {}", self.run.nats_pid.unwrap_or_default()));
+                    let how = died?;
+                    self.start_again(&how, stop, say).await?;
                 }
                 change = self.changes.next() => {
                     let change = change.context("cannot hear of changes of the NATS users")?;
-                    let taken = self.admit().await;
-                    change.answer(taken.map_err(|error| exit::chain(&error))).await;
+                    let taken = match self.admit().await {
+                        // It ended just then: the next one is started with the users as they stand.
+                        Err(error) if error.downcast_ref().is_some_and(|error| matches!(error, ReloadError::Ended)) => {
+                            self.start_again("while its users changed", stop, say).await?;
+                            Ok(())
+                        }
+                        taken => taken.map_err(|error| exit::chain(&error)),
+                    };
+                    change.answer(taken).await;
                 }
             }
         }
+    }
+
+    async fn start_again(
+        &mut self,
+        how: &str,
+        stop: &CancellationToken,
+        say: &mut dyn FnMut(&str),
+    ) -> anyhow::Result<()> {
+        say(&format!("nats-server has died ({how}); it is started again"));
+        self.replace(stop).await?;
+        say(&format!("nats-server runs again as pid {}", self.run.nats_pid.unwrap_or_default()));
+        Ok(())
     }
 
     /// Has the broker take its users as they stand: those who were added may connect, those who were removed are cut off.
@@ -204,9 +222,11 @@ impl Host {
             )
         };
         let users = setup::with_admitted(&self.place, &running.own)?;
-        running.broker.as_mut().context("there is no broker")?.reload(users.clone()).await?;
-        running.config.users = users;
-        Ok(())
+        let reloaded = running.broker.as_mut().context("there is no broker")?.reload(users.clone()).await;
+        if matches!(reloaded, Ok(()) | Err(ReloadError::Ended)) {
+            running.config.users = users;
+        }
+        Ok(reloaded?)
     }
 
     async fn replace(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
