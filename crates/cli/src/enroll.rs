@@ -22,6 +22,8 @@ use crate::{admitted, confirm, exit, interrupt, print, qr, setup};
 
 /// How long a token is good for.
 const LASTS: Duration = Duration::from_mins(10);
+/// How long somebody is waited for who was challenged, to be told that the token is void.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How long the new member has to say that it has kept its key.
 const KEPT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -160,7 +162,16 @@ impl Enrolling<'_> {
         };
         let (committed, challenge) = turned_away(committed, &visit).await?;
         visit.answer(&challenge).await;
-        let visit = self.next(reception, stop).await?;
+        let visit = match self.next(reception, stop).await {
+            Ok(visit) => visit,
+            // Whoever was challenged shows its key now, and is told as well.
+            Err(why) => {
+                if let Ok(Some(late)) = timeout(FAREWELL, reception.next()).await {
+                    turned_away::<()>(Err(why), &late).await.ok();
+                }
+                return Err(why);
+            }
+        };
         let candidate = visit.said.as_ref().ok_or(Void::Malformed).and_then(|said| committed.revealed(said));
         Ok((turned_away(candidate, &visit).await?, visit))
     }

@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How much longer than the token the owner's answer is waited for.
 const GRACE: Duration = Duration::from_secs(30);
 const VOID: &str = "the token is void: it was used, has lapsed, or `agent-otp enroll` has ended there; have another one made";
+/// After how many questions without an answer nobody is.
+const SILENCES_MAX: u32 = 2;
 /// How often it is asked whether somebody is still there.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -222,11 +224,19 @@ impl Newcomer<'_> {
 
 /// Waits until nobody is on the owner's side any more: its program was killed, say.
 async fn is_gone(entrance: &Entrance) -> EntranceError {
+    let mut silent = 0;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        // Of a connection that is lost, the other request tells.
-        if let Err(gone @ EntranceError::Closed) = entrance.say(&Said::Waiting {}, PATIENCE).await {
-            return gone;
+        match entrance.say(&Said::Waiting {}, PATIENCE).await {
+            Ok(_) => silent = 0,
+            Err(gone @ EntranceError::Closed) => return gone,
+            // A broker that admits the token no more answers nothing at all.
+            Err(gone) => {
+                silent += 1;
+                if silent >= SILENCES_MAX {
+                    return gone;
+                }
+            }
         }
     }
 }
