@@ -2,7 +2,6 @@
 
 mod alarm;
 mod continuity;
-mod data;
 mod database;
 mod difference;
 mod fact;

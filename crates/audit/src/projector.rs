@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use agent_otp_domain::KeyId;
+use agent_otp_domain::{KeyId, causes};
 use agent_otp_jetstream::{Bus, Connection, Feed, Replay, StoreError, StoredEvent};
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
@@ -16,7 +16,7 @@ use crate::database::{self, OpenError};
 use crate::fact::{Fact, leaf_hash};
 use crate::projection::{self, AuditTrail, Batch, CurrentState};
 use crate::rosters::Rosters;
-use crate::{alarm, continuity, data};
+use crate::{alarm, continuity};
 
 /// How long a failed piece of work waits.
 pub(crate) const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -146,7 +146,7 @@ impl Projector {
                     patience = if hint.is_ok() { AFTER_HINT } else { UNASKED };
                 }
                 Err(error) => {
-                    let error = data::chain(&error);
+                    let error = causes(&error);
                     if error != told {
                         warn!(error, "the audit trail is tried again and again");
                         told = error;
@@ -235,7 +235,7 @@ async fn listen(broker: &Connection, news: &Notify) {
                 }
                 news.notify_one();
             },
-            Err(error) => warn!(error = data::chain(&error), "no live events"),
+            Err(error) => warn!(error = causes(&error), "no live events"),
         }
         sleep(AGAIN_AFTER).await;
     }

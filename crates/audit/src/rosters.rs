@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use agent_otp_domain::{CLOCK_SKEW_MAX, KeyId, OwnerId, Recorded, SignedStatement, Timestamp, codec};
+use agent_otp_domain::{CLOCK_SKEW_MAX, KeyId, OwnerId, Recorded, SignedStatement, Timestamp, causes, codec};
 use agent_otp_jetstream::readable::Said;
 use agent_otp_jetstream::{Bus, CallError};
 use agent_otp_trust::{Book, RosterRef};
@@ -11,7 +11,7 @@ use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 use tracing::{debug, warn};
 
-use crate::{alarm, data, projection};
+use crate::{alarm, projection};
 
 /// How long the trail waits for a roster before it goes on without it.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -125,7 +125,7 @@ impl Rosters {
         };
         match admitted {
             Ok(reference) => self.admitted(connection, book, reference, &signed).await,
-            Err(error) => alarm::raise(connection, position, &data::chain(&error)).await,
+            Err(error) => alarm::raise(connection, position, &causes(&error)).await,
         }
     }
 
@@ -153,7 +153,7 @@ impl Rosters {
                 None
             }
             Ok(Err(error @ (CallError::Unreachable(_) | CallError::Unreadable(_)))) => {
-                warn!(number, error = data::chain(&error), "no roster");
+                warn!(number, error = causes(&error), "no roster");
                 self.silent = true;
                 None
             }

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, RequestId, Timestamp, visible};
+use crate::{Actor, RequestId, Timestamp, causes, visible};
 
 /// Longer than anything that is told of what is wrong, in characters; what is wrong may quote what was received.
 const WHAT_MAX: usize = 300;
@@ -38,7 +38,7 @@ impl Alarm {
             noticed_by: noticed_by.to_string(),
             position: None,
             request,
-            what: visible(&told(wrong)).chars().take(WHAT_MAX).collect(),
+            what: visible(&causes(wrong)).chars().take(WHAT_MAX).collect(),
             noticed_at: Some(now.to_string()),
         }
     }
@@ -49,16 +49,6 @@ impl Alarm {
         (&self.noticed_by, self.position, self.request, &self.what)
             == (&other.noticed_by, other.position, other.request, &other.what)
     }
-}
-
-/// The causes in one line, each once: an error may only pass another one on.
-fn told(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source()).map(ToString::to_string);
-    causes.fold(String::new(), |told, cause| match told.as_str() {
-        "" => cause,
-        said if said.ends_with(&cause) => told,
-        said => format!("{said}: {cause}"),
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What may be asked, what then follows, and how it is written down: pure, without I/O, clock or dice.
 
 mod alarm;
+mod causes;
 pub mod codec;
 mod command;
 mod decide;
@@ -23,6 +24,7 @@ mod text;
 mod time;
 
 pub use alarm::Alarm;
+pub use causes::causes;
 pub use command::Command;
 pub use decide::Rejection;
 pub use digest::{Digest, DigestError};

@@ -1,6 +1,6 @@
 //! What a member is told when the relay refuses, and what it is not told.
 
-use agent_otp_domain::Rejection;
+use agent_otp_domain::{Rejection, causes};
 use agent_otp_jetstream::message::{RefusalCode, Reply};
 use agent_otp_jetstream::{AppendError, PublishError, StoreError};
 use agent_otp_trust::{RosterError, Untrusted};
@@ -84,7 +84,7 @@ impl From<Untrusted> for Refusal {
             | Untrusted::Contradicted
             | Untrusted::History { .. } => RefusalCode::Untrusted,
         };
-        Self::new(code, chain(&untrusted))
+        Self::new(code, causes(&untrusted))
     }
 }
 
@@ -104,7 +104,7 @@ impl From<RosterError> for Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        warn!(error = %chain(&error), "the store does not answer");
+        warn!(error = %causes(&error), "the store does not answer");
         Self::new(RefusalCode::Unavailable, "the relay cannot reach its store; try again")
     }
 }
@@ -127,9 +127,4 @@ impl From<PublishError> for Refusal {
             error @ PublishError::Taken { .. } => Self::new(RefusalCode::Taken, error.to_string()),
         }
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

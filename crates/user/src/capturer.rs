@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_otp_domain::{Digest, MemberId, RequestKey, Timestamp, Ttl};
+use agent_otp_domain::{Digest, MemberId, RequestKey, Timestamp, Ttl, causes};
 use agent_otp_jetstream::message::RefusalCode;
 use agent_otp_jetstream::{CallError, ConnectError, Login, Member, clock};
 use agent_otp_keyring::{Home, KeyringError};
@@ -273,8 +273,8 @@ impl Capturer {
             }
             Err(Failure::Unsealed(key, error)) => {
                 // The decision stays spent: what could not be sealed once is not tried with another message.
-                error!(request = %key, error = %chain(&error), "not captured");
-                self.tell_text(&key, &format!("a message came, but {}", chain(&error)));
+                error!(request = %key, error = %causes(&error), "not captured");
+                self.tell_text(&key, &format!("a message came, but {}", causes(&error)));
             }
             // What was written down after the watch had brought the end is offered in vain.
             Err(Failure::Refused(CallError::Refused {
@@ -303,9 +303,4 @@ async fn hand_in(member: &Member, decision: Digest, offer: Offer) -> Result<(), 
         }
         tokio::time::sleep(OFFER_AGAIN).await;
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use agent_otp_domain::{OwnerId, Recorded, codec};
+use agent_otp_domain::{OwnerId, Recorded, causes, codec};
+use agent_otp_jetstream::readable;
 use agent_otp_trust::{Book, VerifiedRequest};
 use serde_json::json;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 use tracing::warn;
 
+use crate::continuity;
 use crate::fact::{Fact, Reading, leaf_hash};
 use crate::projection::Projection;
-use crate::{continuity, data};
 
 /// The statements prove it.
 pub(crate) const VERIFIED: &str = "verified";
@@ -60,21 +61,21 @@ fn columns<'a>(fact: &'a Fact, owner: &OwnerId) -> Columns<'a> {
             recorded: Some(recorded),
             stream_name: Some(recorded.key().to_string()),
             time: recorded.time.to_string(),
-            data: data::readable(recorded),
+            data: readable::event(recorded),
             verification: if recorded.owner == *owner { UNDECIDED } else { ANOTHER_OWNER },
         },
         Reading::Misplaced(recorded) => Columns {
             recorded: Some(recorded),
             stream_name: None,
             time: recorded.time.to_string(),
-            data: json!({ "subject": fact.stored.subject, "names": recorded.key().to_string(), "event": data::readable(recorded) }),
+            data: json!({ "subject": fact.stored.subject, "names": recorded.key().to_string(), "event": readable::event(recorded) }),
             verification: MISPLACED,
         },
         Reading::Unreadable(error) => Columns {
             recorded: None,
             stream_name: None,
             time: fact.stored.stored_at.to_string(),
-            data: json!({ "subject": fact.stored.subject, "error": data::chain(error) }),
+            data: json!({ "subject": fact.stored.subject, "error": causes(error) }),
             verification: UNREADABLE,
         },
     }
@@ -136,7 +137,7 @@ pub(crate) async fn verify(
                 believed = Some(next);
                 VERIFIED.to_owned()
             }
-            Err(error) => data::chain(&error),
+            Err(error) => causes(&error),
         };
         if verification != noted {
             note(connection, position, &verification).await?;

@@ -44,6 +44,12 @@ impl Finding {
         Self { what: what.into(), outcome: Outcome::Slow, text: text.into() }
     }
 
+    /// That no mail lies there.
+    #[must_use]
+    pub fn no_mail() -> Self {
+        Self::slow("mail", "there is none that could be judged; send one to yourself")
+    }
+
     /// Something that does not work, and what to do.
     #[must_use]
     pub fn fails(what: impl Into<String>, text: impl Into<String>) -> Self {
@@ -60,10 +66,4 @@ impl fmt::Display for Finding {
         };
         write!(f, "{mark:<6} {:<14} {}", self.what, self.text)
     }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
