@@ -27,6 +27,27 @@ pub struct Table {
     pub read: fn(&str) -> Result<Sources, toml::de::Error>,
 }
 
+/// What there is to know of the tables `[[$name]]`, each of which reads as a `$table`; an example lies in a directory of
+/// that name beside the source.
+macro_rules! table {
+    ($name:ident: $table:ty) => {
+        $crate::source::config::Table {
+            example: include_str!(concat!(stringify!($name), "/example.toml")),
+            read: |text| {
+                #[derive(serde::Deserialize)]
+                struct Tables {
+                    #[serde(default)]
+                    $name: Vec<$table>,
+                }
+                let Tables { $name } = toml::from_str(text)?;
+                let boxed = |table| Box::new(table) as Box<dyn $crate::source::config::Configured>;
+                Ok($name.into_iter().map(boxed).collect())
+            },
+        }
+    };
+}
+pub(super) use table;
+
 /// One source that the user has configured.
 pub trait Configured: fmt::Debug + Send + Sync {
     /// The name of its kind.

@@ -13,6 +13,7 @@ mod secret;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use agent_otp_domain::causes;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use tokio::task::JoinSet;
@@ -21,8 +22,8 @@ use zeroize::Zeroizing;
 
 use crate::intake::Intake;
 use crate::judge::Judge;
-use crate::source::config::{Configured, Label, Table};
-use crate::source::finding::{Check, Finding, chain};
+use crate::source::config::{Configured, Label, table};
+use crate::source::finding::{Check, Finding};
 use crate::source::smtp::MAIL_MAX;
 use crate::source::stream::connector;
 use crate::source::{Binding, Kind, Source, SourceError, Told};
@@ -34,31 +35,21 @@ use self::folder::Folder;
 use self::response::Listed;
 
 /// What has to be known before there is one.
-pub const KIND: Kind = Kind {
-    name: NAME,
-    loopback: None,
-    table: Some(Table {
-        example: include_str!("imap/example.toml"),
-        read: |text| {
-            let Tables { imap } = toml::from_str(text)?;
-            let mailbox = |account| Box::new(Mailbox(Arc::new(account))) as Box<dyn Configured>;
-            Ok(imap.into_iter().map(mailbox).collect())
-        },
-    }),
-};
+pub const KIND: Kind = Kind { name: NAME, loopback: None, table: Some(table!(imap: Mailbox)) };
 
 /// The name of this source.
 const NAME: &str = "imap";
 
-#[derive(Deserialize)]
-struct Tables {
-    #[serde(default)]
-    imap: Vec<Account>,
-}
-
 /// A mailbox that the user has configured.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(from = "Account")]
 struct Mailbox(Arc<Account>);
+
+impl From<Account> for Mailbox {
+    fn from(account: Account) -> Self {
+        Self(Arc::new(account))
+    }
+}
 
 impl Configured for Mailbox {
     fn kind(&self) -> &'static str {
@@ -89,7 +80,7 @@ impl Configured for Mailbox {
         Box::pin(async move {
             let mut found = Vec::new();
             if let Err((what, error)) = check(&account, &mut found).await {
-                found.push(Finding::fails(what, chain(&error)));
+                found.push(Finding::fails(what, causes(&error)));
             }
             found
         })
@@ -100,10 +91,8 @@ impl Configured for Mailbox {
         Box::pin(async move {
             match newest(&account).await {
                 Ok(Some(raw)) => judge.judge(raw).await,
-                Ok(None) => {
-                    vec![Finding::slow("mail", "there is none that could be judged; send one to yourself")]
-                }
-                Err(error) => vec![Finding::fails("mail", chain(&error))],
+                Ok(None) => vec![Finding::no_mail()],
+                Err(error) => vec![Finding::fails("mail", causes(&error))],
             }
         })
     }

@@ -13,36 +13,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::intake::Intake;
 use crate::judge::Judge;
-use crate::source::config::{Configured, Label, Table, absolute};
+use crate::source::config::{Configured, Label, absolute, table};
 use crate::source::finding::Check;
 use crate::source::listener::{Listener, Local};
 use crate::source::smtp::{Certificate, Manner, Protocol, deliver, greeted, serve};
 use crate::source::{Binding, Kind, Source, SourceError, Told};
 
 /// What has to be known before there is one.
-pub const KIND: Kind = Kind {
-    name: NAME,
-    loopback: None,
-    table: Some(Table {
-        example: include_str!("lmtp/example.toml"),
-        read: |text| {
-            let Tables { lmtp } = toml::from_str(text)?;
-            Ok(lmtp.into_iter().map(|listen| Box::new(listen) as Box<dyn Configured>).collect())
-        },
-    }),
-};
+pub const KIND: Kind = Kind { name: NAME, loopback: None, table: Some(table!(lmtp: Listen)) };
 
 /// The name of this source.
 const NAME: &str = "lmtp";
 
 /// Who may use a socket, if nothing else is said: its user alone.
 const MODE: u32 = 0o600;
-
-#[derive(Deserialize)]
-struct Tables {
-    #[serde(default)]
-    lmtp: Vec<Listen>,
-}
 
 /// A table `[[lmtp]]`, as it is written.
 #[derive(Deserialize)]

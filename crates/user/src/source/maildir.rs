@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use agent_otp_domain::Digest;
+use agent_otp_domain::{Digest, causes};
 use agent_otp_jetstream::clock;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
@@ -28,8 +28,8 @@ use zeroize::Zeroizing;
 
 use crate::intake::{Fetched, Intake, Open};
 use crate::judge::Judge;
-use crate::source::config::{Configured, Label, Table, absolute};
-use crate::source::finding::{Check, Finding, chain};
+use crate::source::config::{Configured, Label, absolute, table};
+use crate::source::finding::{Check, Finding};
 use crate::source::pulled::Pulled;
 use crate::source::smtp::MAIL_MAX;
 use crate::source::{Binding, Kind, Source, SourceError, Told};
@@ -38,17 +38,7 @@ use self::scan::{Delivered, Seen};
 use self::watch::{Gone, Watch};
 
 /// What has to be known before there is one.
-pub const KIND: Kind = Kind {
-    name: NAME,
-    loopback: None,
-    table: Some(Table {
-        example: include_str!("maildir/example.toml"),
-        read: |text| {
-            let Tables { maildir } = toml::from_str(text)?;
-            Ok(maildir.into_iter().map(|maildir| Box::new(maildir) as Box<dyn Configured>).collect())
-        },
-    }),
-};
+pub const KIND: Kind = Kind { name: NAME, loopback: None, table: Some(table!(maildir: Maildir)) };
 
 /// The name of this source.
 const NAME: &str = "maildir";
@@ -56,12 +46,6 @@ const NAME: &str = "maildir";
 const LOOK_AFTER: Duration = Duration::from_mins(1);
 /// The same while a request is open: files that another machine delivers are told of by nobody.
 const LOOK_AFTER_WHILE_OPEN: Duration = Duration::from_secs(1);
-
-#[derive(Deserialize)]
-struct Tables {
-    #[serde(default)]
-    maildir: Vec<Maildir>,
-}
 
 /// A table `[[maildir]]`, as it is written.
 #[derive(Deserialize)]
@@ -123,7 +107,7 @@ impl Configured for Maildir {
                 },
                 match Watch::new(&path) {
                     Ok(_) => Finding::works("watch", "new files are told of"),
-                    Err(error) => Finding::fails("watch", chain(&error)),
+                    Err(error) => Finding::fails("watch", causes(&error)),
                 },
             ]
         })
@@ -134,9 +118,7 @@ impl Configured for Maildir {
         Box::pin(async move {
             match spawn_blocking(move || scan::newest(&path)).await {
                 Ok(Some(raw)) => judge.judge(raw).await,
-                Ok(None) | Err(_) => {
-                    vec![Finding::slow("mail", "there is none that could be judged; send one to yourself")]
-                }
+                Ok(None) | Err(_) => vec![Finding::no_mail()],
             }
         })
     }
@@ -208,7 +190,7 @@ impl Reader {
                 Err(Gone) => match Watch::new(&self.path) {
                     Ok(anew) => watch = anew,
                     Err(error) => {
-                        warn!(error = %chain(&error), "Maildir not watched");
+                        warn!(error = %causes(&error), "Maildir not watched");
                         sleep(LOOK_AFTER_WHILE_OPEN).await;
                     }
                 },

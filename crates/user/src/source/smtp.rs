@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use agent_otp_domain::causes;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -27,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::intake::Intake;
 use crate::judge::Judge;
-use crate::source::config::{Configured, Label, Table};
-use crate::source::finding::{Check, Finding, chain};
+use crate::source::config::{Configured, Label, table};
+use crate::source::finding::{Check, Finding};
 use crate::source::listener::{Accept, Listener};
 use crate::source::stream::{TlsError, acceptor};
 use crate::source::{Binding, Kind, Loopback, Source, SourceError, Told};
@@ -51,13 +52,7 @@ pub const KIND: Kind = Kind {
             Box::pin(async move { deliver(TcpStream::connect(address).await, Protocol::Smtp).await })
         }),
     }),
-    table: Some(Table {
-        example: include_str!("smtp/example.toml"),
-        read: |text| {
-            let Tables { smtp } = toml::from_str(text)?;
-            Ok(smtp.into_iter().map(|table| Box::new(table) as Box<dyn Configured>).collect())
-        },
-    }),
+    table: Some(table!(smtp: Outside)),
 };
 
 /// The name of this source.
@@ -116,15 +111,9 @@ impl Certificate {
     pub(super) fn check(&self) -> Finding {
         match self.acceptor() {
             Ok(_) => Finding::works("tls", "certificate and key belong together"),
-            Err(error) => Finding::fails("tls", chain(&error)),
+            Err(error) => Finding::fails("tls", causes(&error)),
         }
     }
-}
-
-#[derive(Deserialize)]
-struct Tables {
-    #[serde(default)]
-    smtp: Vec<Outside>,
 }
 
 /// A table `[[smtp]]`: a listener besides the one on 127.0.0.1.

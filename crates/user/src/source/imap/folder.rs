@@ -11,7 +11,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_otp_domain::{Digest, Timestamp};
+use agent_otp_domain::{Digest, Timestamp, causes};
 use agent_otp_jetstream::clock;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,6 @@ use tracing::{debug, info, warn};
 
 use crate::desk::{KEPT_FOR, KEPT_MAX};
 use crate::intake::{Fetched, Intake, Open};
-use crate::source::finding::chain;
 use crate::source::pulled::Pulled;
 use crate::source::smtp::MAIL_MAX;
 
@@ -73,7 +72,7 @@ impl Folder {
     pub(super) async fn watch(mut self, stop: CancellationToken) {
         while let Some(Err(error)) = stop.run_until_cancelled(self.follow()).await {
             let pause = self.pause(&error);
-            warn!(source = %self.account.name, error = %chain(&error), again_in = ?pause, "mailbox not watched");
+            warn!(source = %self.account.name, error = %causes(&error), again_in = ?pause, "mailbox not watched");
             let open = &mut self.open;
             let pausing = async {
                 tokio::select! {
