@@ -10,13 +10,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::hint::black_box;
 
-use agent_otp_domain::{Digest, Filter, KeyId, RequestId, Sender};
-use agent_otp_trust::{Heading, Request, VerifiedRequest};
+use agent_otp_domain::Sender;
 use agent_otp_user::Message;
 use agent_otp_user::desk::Desk;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
-use given::{TTL, approve, at, capturer, filter, mail, requested};
+use given::{approved_of_many, at, capturer, filter, mail};
 
 /// How many requests are open.
 const OPEN: u32 = 100_000;
@@ -25,7 +24,7 @@ fn among_many(bench: &mut Criterion) {
     let before = resident();
     let mut desk = Desk::new(capturer(), BTreeSet::new());
     for number in 0..OPEN {
-        desk.learn(approved(number));
+        desk.learn(approved_of_many(number, filter(&format!("service-{number}.example"))));
     }
     desk.settle(at(1));
     let each = resident().saturating_sub(before) / usize::try_from(OPEN).unwrap();
@@ -55,23 +54,6 @@ fn among_many(bench: &mut Criterion) {
             BatchSize::SmallInput,
         );
     });
-}
-
-/// The approved request with this number, for a code of a sender of its own.
-fn approved(number: u32) -> VerifiedRequest {
-    let request = requested(1);
-    let mut random = [0; 10];
-    random[..4].copy_from_slice(&number.to_be_bytes());
-    let heading = Heading {
-        request: RequestId::new(at(0), random),
-        signer: KeyId::of(&[1; 32]),
-        ..request.request.heading.clone()
-    };
-    let filter: Filter = filter(&format!("service-{number}.example"));
-    let asked = Request { heading: heading.clone(), filter, ..request.request.clone() };
-    let request =
-        VerifiedRequest { key: heading.key(), digest: Digest::of(&[&random]), request: asked, ..request };
-    approve(request, None, at(TTL), vec![capturer()])
 }
 
 fn from(address: &str) -> Message {

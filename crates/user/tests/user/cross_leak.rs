@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use agent_otp_domain::{Channel, Channels, Filter, KeyId, Purpose, RequestId, Sender, SenderPattern, Wanted};
-use agent_otp_trust::{Heading, VerifiedRequest};
+use agent_otp_domain::{Channel, Channels, Filter, Purpose, Sender, SenderPattern};
 use agent_otp_user::desk::Desk;
 use agent_otp_user::extract::Text;
 use agent_otp_user::{Message, mail};
 use serde::Deserialize;
 
-use crate::given::{TTL, approve, at, capturer, mail as mail_that_says, requested};
+use crate::given::{approved_of_many, at, capturer, filter, mail as mail_that_says};
 
 /// Each purpose that can be asked for, and none.
 const PURPOSES: [Option<Purpose>; 7] = [
@@ -54,7 +53,13 @@ fn no_message_of_the_corpus_answers_a_request_for_another_sender() {
         for (pattern, purpose) in asked.iter().flat_map(|pattern| PURPOSES.map(|purpose| (*pattern, purpose)))
         {
             number += 1;
-            desk.learn(request(number, pattern.clone(), purpose));
+            let asked = Filter {
+                channels: Channels::Any,
+                sender: pattern.clone().into(),
+                purpose,
+                ..filter("acme.example")
+            };
+            desk.learn(approved_of_many(number, asked));
         }
         for message in &messages {
             if asked.iter().any(|pattern| pattern.admits(&message.0)) {
@@ -75,30 +80,6 @@ fn as_received((sender, text): &(Sender, Text)) -> Message {
     let readings: Vec<&str> = text.readings().collect();
     let text = Text::with_subject(text.subject(), &readings.join("\n"));
     Message { channel, sender: sender.clone(), text, ..mail_that_says("") }
-}
-
-/// The approved request with this number, for a code of this sender by any channel.
-fn request(number: u32, sender: SenderPattern, purpose: Option<Purpose>) -> VerifiedRequest {
-    let request = requested(1);
-    let mut random = [0; 10];
-    random[..4].copy_from_slice(&number.to_be_bytes());
-    let heading = Heading {
-        request: RequestId::new(at(0), random),
-        signer: KeyId::of(&[1; 32]),
-        ..request.request.heading.clone()
-    };
-    let filter = Filter {
-        channels: Channels::Any,
-        sender: sender.into(),
-        content: None,
-        shape: None,
-        wanted: Wanted::Code,
-        purpose,
-    };
-    let asked = agent_otp_trust::Request { heading: heading.clone(), filter, ..request.request.clone() };
-    let digest = agent_otp_domain::Digest::of(&[&random]);
-    let request = VerifiedRequest { key: heading.key(), digest, request: asked, ..request };
-    approve(request, None, at(TTL), vec![capturer()])
 }
 
 /// Every sender that could be asked for, once: as it is, and of an address its domain.

@@ -54,6 +54,18 @@ pub(crate) fn requested(number: u8) -> VerifiedRequest {
     }
 }
 
+/// One of very many requests: that with this number, approved, with this filter.
+pub(crate) fn approved_of_many(number: u32, filter: Filter) -> VerifiedRequest {
+    let request = requested(1);
+    let mut random = [0; 10];
+    random[..4].copy_from_slice(&number.to_be_bytes());
+    let heading = Heading { request: RequestId::new(at(0), random), ..request.request.heading.clone() };
+    let asked = Request { heading: heading.clone(), filter, ..request.request.clone() };
+    let request =
+        VerifiedRequest { key: heading.key(), digest: Digest::of(&[&random]), request: asked, ..request };
+    approve(request, None, at(TTL), vec![capturer()])
+}
+
 /// The same, approved for as long as it stands.
 pub(crate) fn approved(number: u8) -> VerifiedRequest {
     approve(requested(number), None, at(TTL), vec![capturer()])

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod at_the_desk;
 mod cross_leak;
 mod desk;
+mod doubt;
 mod flood;
 mod given;
 mod notices;
