@@ -13,7 +13,9 @@
 //! ```
 
 mod agent;
+mod newer;
 mod pending;
 
 pub use agent::{Agent, AgentError, Asking, AskingError};
+pub use newer::Newer;
 pub use pending::{Canceller, Pending, Progress, WaitError};

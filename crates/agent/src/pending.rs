@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use agent_otp_domain::{CLOCK_SKEW_MAX, Code, Digest, EventType, RequestKey, Timestamp};
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
-use agent_otp_jetstream::{CallError, Feed, Unfollowed, VerifyError, clock};
+use agent_otp_jetstream::{CallError, Feed, Statements, Unfollowed, VerifyError, clock};
 use agent_otp_seal::{AgentSecret, Context, OpenError};
 use agent_otp_trust::{Cancel, Consume, Nonce, Request, RosterError, VerifiedRequest};
 use tracing::{debug, info};
 
 use crate::agent::{AgentError, Inner};
+use crate::newer::Newer;
 
 /// How often the relay is asked although no event came: a relay that stays silent is to be noticed.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -153,6 +154,16 @@ impl Pending {
     #[must_use]
     pub fn canceller(&self) -> Canceller {
         Canceller { agent: self.agent.clone(), key: self.key.clone(), digest: self.digest }
+    }
+
+    /// Listens from now on whether another code comes after the one that this waits for, which it would not replace.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError::Store`] if the connection is closed.
+    pub async fn newer(&self) -> Result<Newer, AgentError> {
+        let notices = Statements::about(self.agent.member.bus.connection(), &self.key).await?;
+        Ok(Newer::new(self.agent.clone(), self.key.clone(), self.request.expires_at, notices))
     }
 
     /// Waits for the code, and opens it.

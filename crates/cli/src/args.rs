@@ -342,6 +342,9 @@ pub(crate) struct Request {
     /// For how long the request stands, from 1s to 1h.
     #[arg(long, default_value = "5m")]
     pub(crate) ttl: Ttl,
+    /// Stays until the request's deadline after the code was printed, and says if another code comes (exit code 18).
+    #[arg(long)]
+    pub(crate) stay: bool,
     /// Prints one JSON object instead of the bare code.
     #[arg(long)]
     pub(crate) json: bool,

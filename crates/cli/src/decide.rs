@@ -33,13 +33,19 @@ pub(crate) async fn pending(place: &Place, by: &As, as_json: bool) -> anyhow::Re
     let views: Vec<View> = open.iter().map(|request| view(place, request)).collect();
     if as_json {
         print::out(&print::json(&views)?);
-    } else if views.is_empty() {
-        print::out("Nothing is asked of you.");
-    } else {
-        for view in &views {
-            print::out(&format!("{view}\n"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for view in &views {
+        print::out(&format!("{view}\n"));
+    }
+    print::out(match views.as_slice() {
+        [] => "Nothing is asked of you.",
+        _ => "agent-otp approve ID  or  agent-otp deny ID",
+    });
+    for (id, notice) in Notices::open(place.notices()).outlasting(clock::now()) {
+        if open.iter().all(|request| request.key.request != id) {
+            print::out(&format!("\nNotice about {id}: {}", notice.text));
         }
-        print::out("agent-otp approve ID  or  agent-otp deny ID");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -20,6 +20,8 @@ pub(crate) const UNAVAILABLE: u8 = 14;
 pub(crate) const NOT_BELIEVED: u8 = 15;
 /// A source does not work; 16 are alarms.
 pub(crate) const SOURCE_FAILS: u8 = 17;
+/// After the code another one came.
+pub(crate) const NEWER: u8 = 18;
 /// As of whatever else cannot be typed.
 const USAGE: u8 = 2;
 const OTHER: u8 = 1;

@@ -2,15 +2,15 @@
 
 use std::process::ExitCode;
 
-use agent_otp_agent::{Agent, Asking, Pending, Progress, WaitError};
+use agent_otp_agent::{Agent, Asking, Newer, Pending, Progress, WaitError};
 use agent_otp_domain::{Code, Filter, Role, Sought};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use crate::args::Request;
+use crate::interrupt::Interrupt;
 use crate::place::Place;
 use crate::{exit, print};
 
@@ -18,17 +18,17 @@ pub(crate) async fn run(place: &Place, asked: Request) -> anyhow::Result<ExitCod
     let as_json = asked.json;
     let (id, outcome) = ask(place, asked).await;
     match outcome {
-        Ok(code) if as_json => {
-            // Room for any link with every character escaped: a line that grows would leave copies behind.
-            let mut line = Zeroizing::new(Vec::with_capacity(2 * Code::LINK_BYTES_MAX + 256));
-            let consumed = Consumed { code: code.expose(), id: id.as_deref(), state: "consumed" };
-            serde_json::to_writer(&mut *line, &consumed)?;
-            print::secret(&line);
-            Ok(ExitCode::SUCCESS)
-        }
-        Ok(code) => {
-            print::secret(code.expose().as_bytes());
-            Ok(ExitCode::SUCCESS)
+        Ok((code, newer)) => {
+            if as_json {
+                print_json(&code, id.as_deref())?;
+            } else {
+                print::secret(code.expose().as_bytes());
+            }
+            drop(code);
+            match newer {
+                Some(newer) => stay(newer, id.as_deref(), as_json).await,
+                None => Ok(ExitCode::SUCCESS),
+            }
         }
         Err(error) if as_json => {
             let state = state(exit::code(&error));
@@ -37,6 +37,31 @@ pub(crate) async fn run(place: &Place, asked: Request) -> anyhow::Result<ExitCod
         }
         Err(error) => Err(error),
     }
+}
+
+fn print_json(code: &Code, id: Option<&str>) -> anyhow::Result<()> {
+    // Room for any link with every character escaped: a line that grows would leave copies behind.
+    let mut line = Zeroizing::new(Vec::with_capacity(2 * Code::LINK_BYTES_MAX + 256));
+    serde_json::to_writer(&mut *line, &Consumed { code: code.expose(), id, state: "consumed" })?;
+    print::secret(&line);
+    Ok(())
+}
+
+/// Stays for a newer code, until the request's deadline or Ctrl-C.
+async fn stay(newer: Newer, id: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let mut interrupt = Interrupt::new()?;
+    let came = tokio::select! {
+        came = newer.came() => came,
+        () = interrupt.came() => false,
+    };
+    if !came {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if as_json {
+        print::out(&json!({ "id": id, "state": "newer" }).to_string());
+    }
+    print::say("newer      another code came; if the service refuses the first, ask again");
+    Ok(ExitCode::from(exit::NEWER))
 }
 
 /// What `--json` prints of a code that came.
@@ -59,7 +84,11 @@ fn state(code: u8) -> &'static str {
     }
 }
 
-async fn ask(place: &Place, asked: Request) -> (Option<String>, anyhow::Result<Code>) {
+/// A code, and who hears of a newer one if that is wanted.
+type Answer = (Code, Option<Newer>);
+
+async fn ask(place: &Place, asked: Request) -> (Option<String>, anyhow::Result<Answer>) {
+    let stays = asked.stay;
     let pending = match begin(place, asked).await {
         Ok(pending) => pending,
         Err(error) => return (None, Err(error)),
@@ -67,7 +96,7 @@ async fn ask(place: &Place, asked: Request) -> (Option<String>, anyhow::Result<C
     let id = pending.key().request.to_string();
     print::say(&format!("requested  {id}  (until {})", pending.expires_at()));
     print::say(&format!("           the user decides: agent-otp approve {id}"));
-    (Some(id), wait(pending).await)
+    (Some(id), wait(pending, stays).await)
 }
 
 async fn begin(place: &Place, asked: Request) -> anyhow::Result<Pending> {
@@ -100,12 +129,13 @@ async fn begin(place: &Place, asked: Request) -> anyhow::Result<Pending> {
     agent.request(asking).await.context("the request was not made")
 }
 
-async fn wait(pending: Pending) -> anyhow::Result<Code> {
+async fn wait(pending: Pending, stays: bool) -> anyhow::Result<Answer> {
     let canceller = pending.canceller();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut interrupt = Interrupt::new()?;
+    let newer = if stays { Some(pending.newer().await?) } else { None };
     tokio::select! {
-        code = pending.wait_telling(teller()) => Ok(code?),
-        () = async { tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} } } => {
+        code = pending.wait_telling(teller()) => Ok((code?, newer)),
+        () = interrupt.came() => {
             print::say("cancelling");
             canceller.cancel().await.context("the request could not be cancelled; it lapses by itself")?;
             Err(WaitError::Cancelled.into())

@@ -13,6 +13,7 @@ use tracing::debug;
 
 use crate::clock;
 use crate::connection::{Connection, PATIENCE};
+use crate::error::StoreError;
 use crate::message::{Ask, OpenRequest, RefusalCode, Reply};
 use crate::subject;
 
@@ -151,6 +152,16 @@ impl Bus {
             | Reply::Open { .. }
             | Reply::Roster { .. }) => Ok(reply),
         }
+    }
+
+    /// Tells the agent of this request something, past the relay and the log: whoever does not listen now has missed it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the connection is closed for good.
+    pub async fn tell(&self, key: &RequestKey, notice: &SignedStatement) -> Result<(), StoreError> {
+        let publishing = self.connection.client.publish(subject::notice(key), codec::encode(notice).into());
+        publishing.await.map_err(|error| StoreError::unreachable("a notice")(error.into()))
     }
 
     /// Reads a request's events; none if the relay knows no such request.

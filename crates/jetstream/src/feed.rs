@@ -88,21 +88,35 @@ impl Feed {
     }
 }
 
-/// A live subscription to an owner's rosters: what comes is believed if the owner's key has signed it.
+/// A live subscription to signed statements that stand in no log: each is believed for its signature alone.
 #[derive(Debug)]
-pub(crate) struct RosterFeed {
+pub struct Statements {
     subscriber: Subscriber,
 }
 
-impl RosterFeed {
-    pub(crate) async fn of_owner(connection: &Connection, owner: &OwnerId) -> Result<Self, StoreError> {
-        let subscribing = connection.client.subscribe(subject::standing_of(owner));
-        let unreachable = StoreError::unreachable("subscription to rosters");
+impl Statements {
+    /// An owner's rosters, as each is stored.
+    pub(crate) async fn rosters_of(connection: &Connection, owner: &OwnerId) -> Result<Self, StoreError> {
+        Self::subscribe(connection, subject::standing_of(owner)).await
+    }
+
+    /// What a capturer tells the agent of this request.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the connection is closed.
+    pub async fn about(connection: &Connection, key: &RequestKey) -> Result<Self, StoreError> {
+        Self::subscribe(connection, subject::notice(key)).await
+    }
+
+    async fn subscribe(connection: &Connection, subject: String) -> Result<Self, StoreError> {
+        let subscribing = connection.client.subscribe(subject);
+        let unreachable = StoreError::unreachable("subscription to statements");
         Ok(Self { subscriber: subscribing.await.map_err(|error| unreachable(error.into()))? })
     }
 
-    /// The next roster; what cannot be read is passed over. None when the connection is closed for good.
-    pub(crate) async fn next(&mut self) -> Option<SignedStatement> {
+    /// The next statement; what cannot be read is passed over. None when the connection is closed for good.
+    pub async fn next(&mut self) -> Option<SignedStatement> {
         loop {
             if let Ok(signed) = codec::decode(&self.subscriber.next().await?.payload) {
                 return Some(signed);

@@ -30,7 +30,7 @@ pub use bus::{Bus, CallError};
 pub use connection::{ConnectError, Connection, Who};
 pub use enrolment::{Entrance, EntranceError, Reception, Visit};
 pub use error::StoreError;
-pub use feed::{Feed, Hint, Replay, StoredEvent};
+pub use feed::{Feed, Hint, Replay, Statements, StoredEvent};
 pub use log::{AppendError, Appended, Loaded, Log};
 pub use login::{ClientCertificate, Credentials, Login, Server, Trust};
 pub use member::Member;

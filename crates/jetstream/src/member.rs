@@ -11,7 +11,7 @@ use tracing::debug;
 use crate::bus::Bus;
 use crate::clock;
 use crate::connection::{ConnectError, Connection, Who};
-use crate::feed::RosterFeed;
+use crate::feed::Statements;
 use crate::login::Login;
 use crate::verifier::Verifier;
 
@@ -44,12 +44,12 @@ impl Member {
         let owner = OwnerId::of(&pin);
         let who = Who::Member { owner: owner.clone(), role, name: name.clone() };
         let connection = Connection::open(login, &who).await?;
-        let feed = RosterFeed::of_owner(&connection, &owner).await;
+        let rosters = Statements::rosters_of(&connection, &owner).await;
         let bus = Bus::new(connection, owner, role, name.clone());
         let verifier = Arc::new(Verifier::new(bus.clone(), pin, seen));
         let mut following = JoinSet::new();
-        match feed {
-            Ok(feed) => drop(following.spawn(follow(feed, verifier.clone()))),
+        match rosters {
+            Ok(rosters) => drop(following.spawn(follow(rosters, verifier.clone()))),
             // Then it asks, as it does in any case from time to time.
             Err(error) => debug!(%error, "rosters are not followed"),
         }
@@ -77,8 +77,8 @@ impl Member {
     }
 }
 
-async fn follow(mut feed: RosterFeed, verifier: Arc<Verifier>) {
-    while let Some(roster) = feed.next().await {
+async fn follow(mut rosters: Statements, verifier: Arc<Verifier>) {
+    while let Some(roster) = rosters.next().await {
         verifier.learn(&roster);
     }
 }

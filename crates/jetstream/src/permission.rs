@@ -21,25 +21,29 @@ pub struct Grants {
     pub respond: bool,
 }
 
-/// A member: its own commands, its own inbox, its owner's rosters, and the events that concern it.
+/// A member: its own commands, its own inbox, its owner's rosters, and the events that concern it; between capturers and
+/// agents, notices.
 #[must_use]
 pub fn member(owner: &OwnerId, role: Role, name: &MemberId) -> Grants {
     let who = Who::Member { owner: owner.clone(), role, name: name.clone() };
-    let commands = Verb::of(role).iter().map(|verb| subject::command(owner, role, name, *verb));
-    let read = match role {
-        Role::Auditor => vec![format!("$JS.API.DIRECT.GET.{}", subject::LOG_STREAM)],
-        Role::Owner | Role::Agent | Role::Approver | Role::Capturer | Role::Relay => Vec::new(),
-    };
-    let events = match role {
-        Role::Agent => subject::events_of_agent(owner, name),
-        Role::Auditor => subject::EVENT_ALL.to_owned(),
-        Role::Owner | Role::Approver | Role::Capturer | Role::Relay => subject::events_of_owner(owner),
-    };
-    Grants {
-        publish: commands.chain(read).collect(),
-        subscribe: vec![events, subject::standing_of(owner), format!("{}.>", who.inbox())],
-        respond: false,
+    let mut publish: Vec<String> =
+        Verb::of(role).iter().map(|verb| subject::command(owner, role, name, *verb)).collect();
+    let mut subscribe = vec![subject::standing_of(owner), format!("{}.>", who.inbox())];
+    match role {
+        Role::Agent => {
+            subscribe.extend([subject::events_of_agent(owner, name), subject::notices_of_agent(owner, name)]);
+        }
+        Role::Auditor => {
+            publish.push(format!("$JS.API.DIRECT.GET.{}", subject::LOG_STREAM));
+            subscribe.push(subject::EVENT_ALL.to_owned());
+        }
+        Role::Capturer => {
+            publish.push(subject::notices_of_owner(owner));
+            subscribe.push(subject::events_of_owner(owner));
+        }
+        Role::Owner | Role::Approver | Role::Relay => subscribe.push(subject::events_of_owner(owner)),
     }
+    Grants { publish, subscribe, respond: false }
 }
 
 /// Any member in this role, whom a scoped signing key of the owner makes: a template with the user's name in it.

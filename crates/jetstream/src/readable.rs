@@ -2,8 +2,8 @@
 
 use agent_otp_domain::{Digest, Event, Filter, KeyId, Recorded, SignedStatement, Timestamp, codec, visible};
 use agent_otp_trust::{
-    Cancel, Capture, Consume, Decision, Evidence, Heading, Member, PublicKey, Recipient, Request, Revocation,
-    Roster, Statement, Succession, Verdict,
+    Cancel, Capture, Consume, Decision, Evidence, Heading, Member, Newer, PublicKey, Recipient, Request,
+    Revocation, Roster, Statement, Succession, Verdict,
 };
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Map, Value, json};
@@ -21,6 +21,8 @@ pub enum Said {
     Consume(Consume),
     /// The agent takes its request back.
     Cancel(Cancel),
+    /// The capturer tells of another code.
+    Newer(Newer),
 }
 
 impl Said {
@@ -34,6 +36,7 @@ impl Said {
             Capture::TYPE => codec::decode(payload).ok().map(Self::Capture),
             Consume::TYPE => codec::decode(payload).ok().map(Self::Consume),
             Cancel::TYPE => codec::decode(payload).ok().map(Self::Cancel),
+            Newer::TYPE => codec::decode(payload).ok().map(Self::Newer),
             _ => None,
         }
     }
@@ -53,6 +56,7 @@ impl Said {
             Self::Capture(capture) => capture.heading(),
             Self::Consume(consume) => consume.heading(),
             Self::Cancel(cancel) => cancel.heading(),
+            Self::Newer(newer) => newer.heading(),
         }
     }
 }
@@ -161,7 +165,9 @@ fn body(said: &Said) -> Value {
         Said::Consume(consume) => {
             json!({ "capture": digest(consume.capture), "claim": digest(consume.claim) })
         }
-        Said::Cancel(cancel) => json!({ "request": digest(cancel.request) }),
+        Said::Cancel(Cancel { request, .. }) | Said::Newer(Newer { request, .. }) => {
+            json!({ "request": digest(*request) })
+        }
     }
 }
 

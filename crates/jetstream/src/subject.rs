@@ -64,6 +64,21 @@ pub(crate) fn standing_of(owner: &OwnerId) -> String {
     format!("otp.v1.standing.{owner}.*")
 }
 
+/// Where a capturer tells an agent something about one of its requests.
+pub(crate) fn notice(key: &RequestKey) -> String {
+    format!("otp.v1.notice.{key}")
+}
+
+/// Where an agent hears what it is told about all of its requests.
+pub(crate) fn notices_of_agent(owner: &OwnerId, agent: &MemberId) -> String {
+    format!("otp.v1.notice.{owner}.{agent}.*")
+}
+
+/// Where a capturer tells any of its owner's agents.
+pub(crate) fn notices_of_owner(owner: &OwnerId) -> String {
+    format!("otp.v1.notice.{owner}.*.*")
+}
+
 pub(crate) fn timer_set(key: &RequestKey) -> String {
     format!("otp.v1.timer.set.{key}")
 }

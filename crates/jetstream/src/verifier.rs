@@ -4,7 +4,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_otp_domain::{KeyId, Recorded, RequestKey, SignedStatement, Timestamp};
-use agent_otp_trust::{Book, Roster, RosterError, RosterRef, Seen, Untrusted, VerifiedRequest};
+use agent_otp_trust::{
+    Book, Capture, Newer, Roster, RosterError, RosterRef, Seen, Statement as _, Untrusted, VerifiedRequest,
+};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -190,14 +192,29 @@ impl Verifier {
     ///
     /// As [`Verifier::request`].
     pub async fn verify(&self, events: &[Recorded]) -> Result<VerifiedRequest, VerifyError> {
+        self.fetching(|book| {
+            let verified = VerifiedRequest::verify(events, book)?;
+            verified.signers_stand(book)?;
+            Ok(verified)
+        })
+        .await
+    }
+
+    /// Verifies that whoever sealed the code of this capture says that another one came after it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Verifier::request`].
+    pub async fn newer(&self, notice: &SignedStatement, capture: &Capture) -> Result<(), VerifyError> {
+        self.fetching(|book| Newer::verify_live(notice, book)?.binds(capture)).await
+    }
+
+    /// What comes of work with the book. A roster that it lacks is fetched, once each.
+    async fn fetching<T>(&self, work: impl Fn(&mut Book) -> Result<T, Untrusted>) -> Result<T, VerifyError> {
         let mut asked = None;
         loop {
-            let verified = self.book(|book| {
-                let verified = VerifiedRequest::verify(events, book)?;
-                verified.signers_stand(book)?;
-                Ok(verified)
-            });
-            // A roster that is not in the book is fetched, once each; `None` is the latest.
+            let verified = self.book(&work);
+            // Which roster; `None` is the latest.
             let lacking = match &verified {
                 Err(Untrusted::RosterUnknown { number }) => Some(Some(*number)),
                 Err(Untrusted::UnknownKey { .. }) => Some(None),

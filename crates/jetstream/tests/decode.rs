@@ -285,6 +285,7 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
             "the event `cancelled`",
             codec::encode(&recorded(2, Event::Cancelled { statement: statement("cancel") })),
         ),
+        ("a notice to an agent", codec::encode(&statement("newer"))),
         ("a roster as it is stored", codec::encode(&statement("roster"))),
         ("a timer", codec::encode(&timer)),
         ("a sealed code in the vault", codec::encode(&Kept { sealed: sealed() })),
@@ -302,6 +303,7 @@ fn signed(name: &str) -> SignedStatement {
         "capture" => include_str!("../../trust/tests/trust/vector/capture.v1.hex"),
         "consume" => include_str!("../../trust/tests/trust/vector/consume.v1.hex"),
         "cancel" => include_str!("../../trust/tests/trust/vector/cancel.v1.hex"),
+        "newer" => include_str!("../../trust/tests/trust/vector/newer.v1.hex"),
         "roster" => include_str!("../../trust/tests/trust/vector/roster.v1.hex"),
         other => panic!("there is no {other}"),
     };

@@ -13,7 +13,7 @@ pub use book::{Book, RosterError, Seen};
 pub use history::VerifiedRequest;
 pub use identity::{IdentityKey, KeyError, PublicKey};
 pub use payload::{
-    Cancel, Capture, Checkpoint, Consume, Decision, Evidence, Heading, Nonce, Recipient, Request,
+    Cancel, Capture, Checkpoint, Consume, Decision, Evidence, Heading, Newer, Nonce, Recipient, Request,
     SenderCheck, Verdict,
 };
 pub use roster::{ChangeError, Limits, Member, Revocation, Roster, RosterRef};

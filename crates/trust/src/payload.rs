@@ -1,4 +1,4 @@
-//! What each of the five statements says, and how each is bound to the one before.
+//! What each statement about a request says, and how each is bound to the one before.
 
 use agent_otp_domain::{
     CLOCK_SKEW_MAX, Channel, Digest, EventType, Filter, KeyId, MemberId, OwnerId, Purpose, Reason, RequestId,
@@ -201,6 +201,17 @@ pub struct Cancel {
     /// The request's digest.
     pub request: Digest,
 }
+
+/// The capturer tells the agent that another code came after the one that it sealed, which that one does not replace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Newer {
+    /// About what, by whom, when.
+    pub heading: Heading,
+    /// The request's digest.
+    pub request: Digest,
+}
+
 impl Statement for Request {
     const TYPE: &'static str = "application/vnd.agent-otp.request.v1+msgpack";
     const ROLE: Role = Role::Agent;
@@ -348,5 +359,32 @@ impl Statement for Cancel {
 
     fn check(&self, _signer: &Member) -> Result<(), Untrusted> {
         Ok(())
+    }
+}
+
+impl Statement for Newer {
+    const TYPE: &'static str = "application/vnd.agent-otp.newer.v1+msgpack";
+    const ROLE: Role = Role::Capturer;
+
+    fn heading(&self) -> &Heading {
+        &self.heading
+    }
+
+    fn check(&self, _signer: &Member) -> Result<(), Untrusted> {
+        Ok(())
+    }
+}
+
+impl Newer {
+    /// Checks that whoever sealed the code of that capture says this, of the same request.
+    ///
+    /// # Errors
+    ///
+    /// [`Untrusted::Unbound`].
+    pub fn binds(&self, capture: &Capture) -> Result<(), Untrusted> {
+        let bound = self.heading.key() == capture.heading.key()
+            && self.request == capture.request
+            && self.heading.signer == capture.heading.signer;
+        if bound { Ok(()) } else { Err(Untrusted::Unbound { what: EventType::Captured }) }
     }
 }

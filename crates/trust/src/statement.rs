@@ -100,7 +100,7 @@ pub enum Untrusted {
     },
 }
 
-/// What the five statements have in common.
+/// What all statements about a request have in common.
 pub trait Statement: Serialize + DeserializeOwned {
     /// The payload type, with its version.
     const TYPE: &'static str;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_otp_domain::{Digest, MemberId, RequestKey, Timestamp, Ttl, causes};
+use agent_otp_domain::{Digest, MemberId, RequestKey, Timestamp, causes};
 use agent_otp_jetstream::message::RefusalCode;
 use agent_otp_jetstream::{CallError, ConnectError, Login, Member, clock};
 use agent_otp_keyring::{Home, KeyringError};
@@ -14,7 +14,7 @@ use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::desk::{Desk, Outcome, Question, Release};
+use crate::desk::{Desk, Doubt, Outcome, Question, Release};
 use crate::intake::Received;
 use crate::notices::{Notice, Notices};
 use crate::sealer::{CaptureError, Sealer};
@@ -209,7 +209,12 @@ impl Capturer {
         for outcome in self.desk.settle(now) {
             match outcome {
                 Outcome::Release(release) => self.capture(*release, roster),
-                Outcome::Ask(question) => self.tell(&question),
+                Outcome::Ask(question) => {
+                    if question.doubt == Doubt::Newer {
+                        self.tell_agent(&question.request, roster);
+                    }
+                    self.tell(&question);
+                }
             }
         }
     }
@@ -240,21 +245,33 @@ impl Capturer {
         }
     }
 
+    /// Tells the agent that another code came after its own. It may be gone long since, so nobody waits for it.
+    fn tell_agent(&self, key: &RequestKey, roster: RosterRef) {
+        let Some(request) = self.desk.request(key) else { return };
+        let notice = self.sealer.newer(request, roster);
+        let (member, key) = (self.sealer.member.clone(), key.clone());
+        drop(tokio::spawn(async move {
+            if let Err(error) = member.bus.tell(&key, &notice).await {
+                debug!(request = %key, %error, "the agent is not told");
+            }
+        }));
+    }
+
     /// What is shown to choose from is for the user's eyes, and not for a log.
     fn tell(&mut self, question: &Question) {
         warn!(request = %question.request, doubt = ?question.doubt, "the user is asked");
-        self.keep(&question.request, question.advice());
+        let notice = Notice::new(question.advice(), clock::now());
+        let matters_still = question.doubt == Doubt::Newer;
+        self.keep(&question.request, if matters_still { notice.outlasting() } else { notice });
     }
 
     fn tell_text(&mut self, key: &RequestKey, text: &str) {
         warn!(request = %key, notice = text, "the user is told");
-        self.keep(key, text.to_owned());
+        self.keep(key, Notice::new(text, clock::now()));
     }
 
-    fn keep(&mut self, key: &RequestKey, text: String) {
-        let now = clock::now();
-        let notice = Notice { text, until: now.after(Ttl::MAX) };
-        self.notices.tell(key.request, notice, now);
+    fn keep(&mut self, key: &RequestKey, notice: Notice) {
+        self.notices.tell(key.request, notice, clock::now());
     }
 
     fn captured(&mut self, Captured { decision, outcome }: Captured) {

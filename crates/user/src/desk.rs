@@ -170,6 +170,12 @@ impl Desk {
         }
     }
 
+    /// What is known of a request.
+    #[must_use]
+    pub fn request(&self, key: &RequestKey) -> Option<&VerifiedRequest> {
+        self.requests.get(key)
+    }
+
     /// Whether this is another history than the one that was learnt of the same request.
     #[must_use]
     pub fn is_contradicted_by(&self, request: &VerifiedRequest) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use agent_otp_domain::{RequestId, Timestamp};
+use agent_otp_domain::{RequestId, Timestamp, Ttl};
 use agent_otp_keyring::{KeyringError, private};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
@@ -22,6 +22,23 @@ pub struct Notice {
     pub text: String,
     /// Until when it matters, in milliseconds since 1970.
     pub until: Timestamp,
+    /// Whether it matters also when the request has ended.
+    #[serde(default)]
+    pub outlasts: bool,
+}
+
+impl Notice {
+    /// A notice that matters while the request is open.
+    #[must_use]
+    pub fn new(text: impl Into<String>, now: Timestamp) -> Self {
+        Self { text: text.into(), until: now.after(Ttl::MAX), outlasts: false }
+    }
+
+    /// The same, although the request may have ended.
+    #[must_use]
+    pub fn outlasting(self) -> Self {
+        Self { outlasts: true, ..self }
+    }
 }
 
 impl Notices {
@@ -37,6 +54,12 @@ impl Notices {
     #[must_use]
     pub fn about(&self, request: RequestId) -> Option<&Notice> {
         self.notices.get(&request)
+    }
+
+    /// What there is to say about requests although they may have ended.
+    pub fn outlasting(&self, now: Timestamp) -> impl Iterator<Item = (RequestId, &Notice)> {
+        let notices = self.notices.iter().filter(move |(_, notice)| notice.outlasts && now < notice.until);
+        notices.map(|(request, notice)| (*request, notice))
     }
 
     /// Keeps a notice, and drops those that matter no more.

@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use agent_otp_domain::{Digest, KeyId, MemberId, RequestId, Role, Timestamp};
+use agent_otp_domain::{Digest, KeyId, MemberId, RequestId, Role, SignedStatement, Timestamp};
 use agent_otp_jetstream::{Login, Member};
 use agent_otp_keyring::Home;
 use agent_otp_seal::{Context, RecipientError, RecipientKey, SealError};
-use agent_otp_trust::{Capture, IdentityKey, RosterRef, Untrusted, VerifiedRequest};
+use agent_otp_trust::{Capture, IdentityKey, Newer, RosterRef, Untrusted, VerifiedRequest};
 use tracing::{info, warn};
 
 use crate::capturer::CapturerError;
@@ -52,6 +52,12 @@ impl Sealer {
     /// The key that it signs with.
     pub(crate) fn key(&self) -> KeyId {
         self.identity.id()
+    }
+
+    /// What tells the agent that another code came after its own.
+    pub(crate) fn newer(&self, request: &VerifiedRequest, roster: RosterRef) -> SignedStatement {
+        let heading = self.member.heading(&request.key, self.identity.id(), roster);
+        self.identity.sign(&Newer { heading, request: request.digest })
     }
 
     /// Seals a code and writes it down; what comes back is to be sent.

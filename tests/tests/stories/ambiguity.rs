@@ -40,6 +40,26 @@ async fn two_codes_in_one_mail_are_no_code() {
     }
 }
 
+#[tokio::test]
+async fn of_a_newer_code_agent_and_user_hear_and_asking_again_gets_it() {
+    let place = Place::new();
+    let _up = place.up().await;
+    let mut asked = place.request(&["--stay"]).await;
+    place.approve(&asked.id).await;
+    place.mail(FROM, "Your GitHub verification code is 482913.").await;
+    eventually("the first code", async || (asked.printed() == "482913\n").then_some(())).await;
+    place.mail(FROM, "Your GitHub verification code is 550127.").await;
+    let ended = asked.ended().await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(18), "482913\n"));
+    assert!(ended.stderr.contains("another code came"), "{}", ended.stderr);
+    let shown = place.agent_otp(&["pending"]).await.well().stdout;
+    assert!(shown.contains(&format!("Notice about {}: a newer code came", asked.id)), "{shown}");
+
+    let mut again = place.request(&[]).await;
+    place.approve(&again.id).await;
+    assert_eq!(again.ended().await.well().stdout, "550127\n");
+}
+
 async fn notice(place: &Place, id: &str) -> String {
     eventually("a notice", async || {
         let pending = place.pending_one(id).await.expect("the request is open");

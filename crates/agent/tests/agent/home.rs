@@ -24,7 +24,7 @@ use crate::world::{World, eventually, within};
 
 /// Who belongs to the household, by the name that everyone is called.
 pub(crate) const SHOPPER: (Role, &str) = (Role::Agent, "shopper");
-const PHONE: (Role, &str) = (Role::Approver, "phone");
+pub(crate) const PHONE: (Role, &str) = (Role::Approver, "phone");
 pub(crate) const DESK: (Role, &str) = (Role::Capturer, "desk");
 /// An agent that may connect, but that no roster names.
 pub(crate) const STRANGER: (Role, &str) = (Role::Agent, "stranger");
@@ -208,6 +208,12 @@ impl Home {
         self.approve(pending.key()).await;
         self.mail("a@probe.example", "Your login code is 000000.").await;
         self.until(pending.key(), EventType::Captured).await;
+    }
+
+    /// Waits until the agent has kept so many alarms.
+    pub(crate) async fn alarms(&self, count: usize) {
+        let keys = keys(&self.world, SHOPPER);
+        eventually(async || (keys.alarms().unwrap().len() == count).then_some(())).await;
     }
 
     /// The files that the capturer has about what it acted on.

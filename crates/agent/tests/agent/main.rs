@@ -7,6 +7,7 @@ mod capturer;
 mod code;
 mod end;
 mod home;
+mod newer;
 mod relay;
 mod restart;
 mod roster;

@@ -30,7 +30,8 @@ async fn upsert(
 ) -> Result<(), sqlx::Error> {
     let asked = match Said::by(&recorded.event) {
         Some(Said::Request(request)) => Some(request),
-        Some(Said::Decision(_) | Said::Capture(_) | Said::Consume(_) | Said::Cancel(_)) | None => None,
+        Some(Said::Decision(_) | Said::Capture(_) | Said::Consume(_) | Said::Cancel(_) | Said::Newer(_))
+        | None => None,
     };
     let filter = asked.as_ref().map(|request| &request.filter);
     sqlx::query(

@@ -5,7 +5,7 @@ use agent_otp_domain::{
     Actor, Digest, Event, EventId, EventType, MemberId, OwnerId, Recorded, RequestId, SignedStatement,
     Timestamp, Version, visible,
 };
-use agent_otp_trust::Roster;
+use agent_otp_trust::{Newer, Roster, Statement as _};
 use data_encoding::{BASE64, HEXLOWER};
 use rmpv::Value as Any;
 use serde::de::DeserializeOwned;
@@ -60,7 +60,7 @@ pub(super) fn begins(fields: &[u8]) -> bool {
         fields.starts_with(&field)
     };
     fields.starts_with(b"\xa2id\xd9\x24")
-        || named("payload_type", Roster::TYPE)
+        || [Roster::TYPE, Newer::TYPE].into_iter().any(|kind| named("payload_type", kind))
         || [Timer::TYPE, Kept::TYPE].into_iter().chain(Reply::TYPES).any(|kind| named("type", kind))
         || Verb::ALL.iter().any(|verb| named("type", &verb.message_type()))
 }

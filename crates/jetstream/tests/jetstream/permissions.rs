@@ -51,6 +51,10 @@ const TABLE: [(&str, &str); 8] = [
          sub - otp.v1.standing.OTHER.*
          sub - otp.v1.standing.>
          pub - otp.v1.standing.OWNER.1
+         sub + otp.v1.notice.OWNER.shopper.x
+         sub - otp.v1.notice.OWNER.booker.x
+         sub - otp.v1.notice.>
+         pub - otp.v1.notice.OWNER.shopper.x
          sub + _INBOX.OWNER.agent.shopper.>
          sub - otp.v1.event.OWNER.booker.>
          sub - otp.v1.event.OWNER.>
@@ -90,6 +94,9 @@ const TABLE: [(&str, &str); 8] = [
         "capturer:home",
         "pub + otp.v1.cmd.OWNER.capturer.home.capture
          pub - otp.v1.cmd.OWNER.capturer.home.approve
+         pub + otp.v1.notice.OWNER.shopper.x
+         pub - otp.v1.notice.OTHER.shopper.x
+         sub - otp.v1.notice.OWNER.shopper.x
          pub - otp.v1.cmd.OWNER.capturer.home.consume
          pub - $KV.otp_vault.OWNER.shopper.x.y
          sub + otp.v1.event.OWNER.>

@@ -19,7 +19,7 @@ const OUTSIDER: &str = "outsider";
 
 /// What is tried for each line of the table: each of these, as a publisher or as a subscriber. `OWNER` is the owner whose
 /// roles they are, `OTHER` another one; `SELF` is the role and name of the one who tries, and `ANSWERED` where it is answered.
-const TRIED: [(&str, &[&str]); 33] = [
+const TRIED: [(&str, &[&str]); 36] = [
     ("send its own commands", &["pub otp.v1.cmd.OWNER.SELF.VERB"]),
     (
         "send another member's commands",
@@ -58,6 +58,12 @@ const TRIED: [(&str, &[&str]); 33] = [
     ("hear of the owner's rosters as they are stored", &["sub otp.v1.standing.OWNER.*"]),
     ("hear of other owners' rosters", &["sub otp.v1.standing.OTHER.*", "sub otp.v1.standing.>"]),
     ("make up a roster", &["pub otp.v1.standing.OWNER.2"]),
+    ("tell an agent something past the log", &["pub otp.v1.notice.OWNER.shopper.x"]),
+    ("hear what the agent `shopper` is told so", &["sub otp.v1.notice.OWNER.shopper.*"]),
+    (
+        "tell or hear so beyond that",
+        &["pub otp.v1.notice.OTHER.shopper.x", "sub otp.v1.notice.OWNER.booker.*", "sub otp.v1.notice.>"],
+    ),
     ("read rosters from their stream", &["pub $JS.API.DIRECT.GET.OTP_ROSTER"]),
     ("arm a timer", &["pub otp.v1.timer.set.OWNER.shopper.x"]),
     (

@@ -7,8 +7,8 @@ use agent_otp_domain::{
     Wanted, pre_authentication_encoding,
 };
 use agent_otp_trust::{
-    Book, Cancel, Capture, Consume, Decision, Evidence, Heading, IdentityKey, Member, Nonce, PublicKey,
-    Recipient, Request, Roster, RosterRef, SenderCheck, Verdict,
+    Book, Cancel, Capture, Consume, Decision, Evidence, Heading, IdentityKey, Member, Newer, Nonce,
+    PublicKey, Recipient, Request, Roster, RosterRef, SenderCheck, Verdict,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 
@@ -169,6 +169,10 @@ impl Family {
     pub(crate) fn cancel(&self, request: Digest) -> Cancel {
         Cancel { heading: self.heading(AGENT), request }
     }
+
+    pub(crate) fn newer(&self, request: Digest) -> Newer {
+        Newer { heading: self.heading(CAPTURER), request }
+    }
 }
 
 /// One signed statement of each kind, about one request.
@@ -180,6 +184,7 @@ pub(crate) struct Said {
     pub(crate) capture: SignedStatement,
     pub(crate) consume: SignedStatement,
     pub(crate) cancel: SignedStatement,
+    pub(crate) newer: SignedStatement,
 }
 
 impl Said {
@@ -198,6 +203,7 @@ impl Said {
             denial: key(APPROVER).sign(&family.denial(request.digest())),
             consume: key(AGENT).sign(&family.consume(capture.digest())),
             cancel: key(AGENT).sign(&family.cancel(request.digest())),
+            newer: key(CAPTURER).sign(&family.newer(request.digest())),
             request,
             approval,
             capture,

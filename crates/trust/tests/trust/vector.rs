@@ -1,7 +1,7 @@
 //! Statements and a roster as they were first written: stored bytes must verify for ever.
 
 use agent_otp_domain::{SignedStatement, codec};
-use agent_otp_trust::{Cancel, Capture, Consume, Decision, Request, Roster, Statement};
+use agent_otp_trust::{Cancel, Capture, Consume, Decision, Newer, Request, Roster, Statement};
 use data_encoding::HEXLOWER;
 
 use crate::family::{Family, OWNER, Said, first_roster, key};
@@ -14,6 +14,7 @@ fn the_payload_types_are_what_they_always_were() {
     assert_eq!(Capture::TYPE, "application/vnd.agent-otp.capture.v1+msgpack");
     assert_eq!(Consume::TYPE, "application/vnd.agent-otp.consume.v1+msgpack");
     assert_eq!(Cancel::TYPE, "application/vnd.agent-otp.cancel.v1+msgpack");
+    assert_eq!(Newer::TYPE, "application/vnd.agent-otp.newer.v1+msgpack");
 }
 
 #[test]
@@ -32,6 +33,7 @@ fn the_stored_statements_verify_and_are_what_is_written_today() {
     verifies::<Capture>(include_str!("vector/capture.v1.hex"), &said.capture);
     verifies::<Consume>(include_str!("vector/consume.v1.hex"), &said.consume);
     verifies::<Cancel>(include_str!("vector/cancel.v1.hex"), &said.cancel);
+    verifies::<Newer>(include_str!("vector/newer.v1.hex"), &said.newer);
 }
 
 fn verifies<S: Statement>(hex: &str, written: &SignedStatement) {

@@ -27,6 +27,18 @@ fn a_notice_is_kept_until_it_matters_no_more() {
 }
 
 #[test]
+fn only_what_outlasts_its_request_is_told_of_one_that_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut notices = Notices::open(dir.path().join("notices.json"));
+    let newer = notice("a newer code", 60).outlasting();
+    notices.tell(key(1).request, notice("two codes", 60), at(0));
+    notices.tell(key(2).request, newer.clone(), at(0));
+    let told: Vec<_> = notices.outlasting(at(60).before(MS)).collect();
+    assert_eq!(told, [(key(2).request, &newer)]);
+    assert_eq!(notices.outlasting(at(60)).count(), 0);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_no_notice_and_is_replaced_by_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notices.json");
@@ -47,5 +59,5 @@ fn a_notice_that_cannot_be_kept_is_still_known() {
 }
 
 fn notice(text: &str, seconds: i64) -> Notice {
-    Notice { text: text.to_owned(), until: at(seconds) }
+    Notice { until: at(seconds), ..Notice::new(text, at(0)) }
 }

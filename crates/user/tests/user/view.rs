@@ -20,7 +20,7 @@ fn a_view_shows_everything_that_is_asked_and_nothing_that_acts_on_the_screen() {
     let mut notices = Notices::open("/nonexistent/notices.json");
     let choices = vec!["4•••13".to_owned(), "5•••92".to_owned()];
     let question = Question { request: key(1), doubt: Doubt::Codes, choices };
-    let notice = Notice { text: question.advice(), until: at(300) };
+    let notice = Notice::new(question.advice(), at(0));
     notices.tell(key(1).request, notice, at(0));
     let view = View::new(&request, &notices, at(5));
     insta::assert_snapshot!("view", view);
