@@ -15,7 +15,7 @@ mod style;
 use std::fmt;
 
 use agent_otp_domain::Digest;
-use mail_parser::{HeaderName, MessageParser};
+use mail_parser::{HeaderName, Message, MessageParser};
 use zeroize::Zeroizing;
 
 use crate::extract::Text;
@@ -51,6 +51,10 @@ pub enum MailError {
     /// There is no `From` header, or one without an address.
     #[error("the mail names no sender")]
     NoSender,
+    /// Others than its sender write what it says: it was posted to a mailing list (RFC 2369, RFC 2919), or to a discussion
+    /// that a service sends on, such as the comments on an issue.
+    #[error("the mail is one of a discussion, where others than its sender write")]
+    Discussion,
     /// There are two `From` headers, or one with several mailboxes or a group.
     #[error("the mail names more than one sender")]
     ManySenders,
@@ -60,19 +64,32 @@ pub enum MailError {
 ///
 /// # Errors
 ///
-/// [`MailError`] if there is not exactly one sender, or if a bound is passed.
+/// [`MailError`] if there is not exactly one sender, if others write what it says, or if a bound is passed.
 pub fn read(raw: &[u8]) -> Result<Mail, MailError> {
     if raw.len() > MAIL_BYTES_MAX || parts::are_too_many(raw) {
         return Err(MailError::TooLarge);
     }
     let message = MessageParser::default().parse(raw).ok_or(MailError::NoMail)?;
     let from = sender::of(&message, raw)?;
+    if is_of_a_discussion(&message) {
+        return Err(MailError::Discussion);
+    }
     let subject =
         message.header(HeaderName::Subject).and_then(|subject| subject.as_text()).unwrap_or_default();
     let subject = Zeroizing::new(subject.to_owned());
     let (readings, links) = parts::readings(&message)?;
     let id = message.message_id().map(|id| Digest::of(&[id.as_bytes()]));
     Ok(Mail { from, id, text: Text::mail(subject, readings, links) })
+}
+
+/// Whether anyone may have written what it says: its sender's domain signs the words of others too.
+fn is_of_a_discussion(message: &Message<'_>) -> bool {
+    let has = |header: HeaderName<'_>| message.header(header).is_some();
+    let is_posted = message
+        .header_raw(HeaderName::ListPost)
+        .is_some_and(|posts| !posts.trim().eq_ignore_ascii_case("no"));
+    let is_answer = has(HeaderName::InReplyTo) || has(HeaderName::References);
+    is_posted || (has(HeaderName::ListId) && is_answer)
 }
 
 #[cfg(test)]
@@ -100,6 +117,23 @@ mod tests {
                 "{:?}",
                 mail.text.readings().collect::<Vec<_>>()
             );
+        }
+    }
+
+    #[test]
+    fn what_others_write_by_way_of_the_sender_is_not_read() {
+        for (header, is_read) in [
+            ("List-Post: <mailto:reply+1@reply.acme.example>", false),
+            ("List-ID: acme/mailkit <mailkit.acme.example>\r\nIn-Reply-To: <1@acme.example>", false),
+            ("List-Id: <list.acme.example>\r\nReferences: <1@acme.example>", false),
+            ("List-Post: NO", true),
+            ("List-Id: <transactional.acme.example>", true),
+            ("In-Reply-To: <1@acme.example>", true),
+            ("List-Unsubscribe: <https://acme.example/u>\r\nPrecedence: bulk", true),
+        ] {
+            let mail = format!("From: a@acme.example\r\n{header}\r\n\r\nYour code is 482913.");
+            let read = read(mail.as_bytes()).map(|_| ());
+            assert_eq!(read, if is_read { Ok(()) } else { Err(MailError::Discussion) }, "{header}");
         }
     }
 
