@@ -12,6 +12,7 @@ mod exact;
 mod link;
 mod mask;
 mod normalise;
+mod objections;
 mod phrases;
 mod place;
 mod purpose;
@@ -87,7 +88,15 @@ impl Findings {
     /// `shape` is what the agent asked for: a code of another shape is none. `domain` is the one asked for:
     /// a message that is bound to another (WICG origin-bound one-time codes) is refused.
     pub fn code(&self, shape: Option<&CodeShape>, domain: Option<&str>) -> Extraction {
-        self.0.iter().map(|found| found.code(shape, domain)).reduce(agree).unwrap_or(Extraction::None)
+        let agreed = self.0.iter().map(|found| found.code(shape, domain)).reduce(agree);
+        match agreed {
+            // What speaks against a code in the text speaks against it in the HTML too.
+            Some(Extraction::Code(code, _)) if self.0.iter().any(|found| found.objects_to(&code)) => {
+                Extraction::None
+            }
+            Some(agreed) => agreed,
+            None => Extraction::None,
+        }
     }
 
     /// Takes the one code of a message that may be bound to any of these domains, or to any at all if there are none.
@@ -152,6 +161,12 @@ impl Found {
             (None, Some(prefixed)) => prefixed.of(shape),
             (None, None) => choose(&self.weighed, shape),
         }
+    }
+
+    /// Whether this reading has the same value, and something speaks against it there.
+    fn objects_to(&self, code: &Code) -> bool {
+        let mut same = self.weighed.iter().filter(|(candidate, _)| candidate.value.as_str() == code.expose());
+        same.any(|(_, score)| !score.unopposed && score.points < score::SHAPED)
     }
 
     /// What may well be the code.
@@ -238,11 +253,8 @@ fn weigh(context: &Context<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, S
         // What is an invoice in one line is no code in another.
         score.points -= if score.another > 0 && score.times > 1 { ANOTHER } else { 0.0 };
     }
-    // Beside digits that are announced, a word in capitals is a name: `code SPID: 056 341`.
-    if weighed
-        .iter()
-        .any(|(code, score)| code.form == Form::Digits && score.anchored && score.points >= score::RELEASE)
-    {
+    // Beside digits, a word in capitals is a name: `code SPID: 056 341`.
+    if weighed.iter().any(|(code, score)| code.form == Form::Digits && score.points >= score::RELEASE) {
         weighed.retain(|(candidate, _)| candidate.form != Form::Capitals);
     }
     weighed.sort_by(|(_, one), (_, other)| other.points.total_cmp(&one.points));
@@ -265,6 +277,13 @@ fn choose(weighed: &[(Candidate, Score)], shape: Option<&CodeShape>) -> Extracti
             other.points >= score::SHAPED && other.unopposed && twin.form == best.form && (alike || listed)
         };
         if next.is_some_and(|next| score.points - next.1.points < margin(&next.1) || twins(next)) {
+            return Extraction::Ambiguous;
+        }
+        let rivals = |(rival, other): &(Candidate, Score)| {
+            let alike = rival.form == best.form && rival.value.len() == best.value.len();
+            alike && score.anchored && other.anchored && other.unopposed && other.points >= score::RELEASE
+        };
+        if next.is_some_and(rivals) {
             return Extraction::Ambiguous;
         }
         let certain = score.anchored && score.points >= score::CERTAIN;
@@ -350,6 +369,7 @@ mod tests {
             ("Your code is 482913", "Your code is 111222", "Conflicting"),
             ("See the HTML", "Your login code is 482913", "482913 High"),
             ("Code 1: 482913\nCode 2: 550192", "Your code is 482913", "Ambiguous"),
+            ("It says: \"Your login code is 482913. Hurry.\"", "Your login code is 482913. Hurry.", "None"),
         ] {
             let readings = [plain, html].map(|text| zeroize::Zeroizing::new(text.to_owned())).into();
             assert_eq!(
@@ -366,6 +386,7 @@ mod tests {
             "Code 1: 482913\nCode 2: 550192",
             "Your code is 482913. Your code is 550192.",
             "Code: 482913 or code: 550192",
+            "Login code: 482913\nVerification code: 550192",
             "Your OTP is 482913 or 550192",
             "Codes for today: access 55190, signing 88201.",
         ] {
@@ -386,6 +407,13 @@ mod tests {
             "Payment received\n\n448190\n\nThank you",
             "Please send code 482913 to 88120 to vote",
             "Your backup codes: 48291344",
+            "It looks like this: \"Your login code is 482913. Do not share it.\"",
+            "It looks like this:\n“Your login code is 482913. Do not share it.”\nDo not fall for it.",
+            "Booking number: 4829.130.277\nPIN code: 7712",
+            "The password of your account amiller42 was changed",
+            "Your support PIN is 4829.",
+            "Your Wi-Fi access\nNetwork: Guest\nAccess code: 48291307",
+            "Your verification code is in the app. Order (#D-482913)",
         ] {
             assert_eq!(shown(code(&Text::plain(text), None, None)), "None", "{text}");
         }
@@ -402,6 +430,12 @@ mod tests {
             "電話番号の確認のため、482913を画面に入力してください。",
             "To change your account enter 482913",
             "Confirm your e-mail with the code below:\n\n482913",
+            "482913 is OTP to log in to ACME Bank. OTPs are SECRET. Bank NEVER asks for OTP.",
+            "Your \"Acme\" code is \"482913\"",
+            "Your code:\n“482913”",
+            "482913 is your Acme account recovery code",
+            "Acme24: enter 482913 to register",
+            "Use the code below (reference code: QKTM)\n482913",
         ] {
             let found = shown(code(&Text::plain(text), None, None));
             assert_eq!(found.split(' ').next(), Some("482913"), "{text}");

@@ -17,7 +17,8 @@ fn codes_are_found_in_messages_around_the_world() {
         ("varied_tune.jsonl", 0.99, 0),
         ("varied_held.jsonl", 0.97, 0),
         ("varied_fresh.jsonl", 0.95, 0),
-        ("varied_blind.jsonl", 0.97, 1),
+        ("varied_blind.jsonl", 0.97, 0),
+        ("varied_blind_2.jsonl", 0.97, 0),
     ] {
         let figures = measure(file);
         assert_eq!(figures.wrong, 0, "{file}");

@@ -91,7 +91,7 @@ fn tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
-/// How many of the leading tokens are joined: all by single hyphens, or digits by single spaces.
+/// How many of the leading tokens are joined: all by single hyphens, or digits, or halves, by single spaces.
 fn run_length(text: &str, tokens: &[Token]) -> usize {
     let mut joint = None;
     let mut length = 1;
@@ -100,7 +100,11 @@ fn run_length(text: &str, tokens: &[Token]) -> usize {
         let between = text.get(left.end..right.start).unwrap_or_default();
         let is_joint = match between {
             "-" => true,
-            " " => digits(piece(text, *left)) && digits(piece(text, *right)),
+            " " | "·" | "‧" | "・" => {
+                let (left, right) = (piece(text, *left), piece(text, *right));
+                (digits(left) && digits(right))
+                    || (is_half(left) && is_half(right) && left.len() == right.len())
+            }
             _ => false,
         };
         if !is_joint || joint.is_some_and(|joint| joint != between) {
@@ -117,9 +121,9 @@ fn grouped(text: &str, run: &[Token]) -> Option<String> {
     let [first, second, ..] = run else { return None };
     let groups: Vec<&str> = run.iter().map(|token| piece(text, *token)).collect();
     let total: usize = groups.iter().map(|group| group.len()).sum();
-    let hyphens = text.get(first.end..second.start) == Some("-");
+    let hyphens = text.get(first.end..second.start) != Some(" ");
+    let even = groups.iter().all(|group| group.len() == second.end - second.start);
     if groups.iter().all(|group| digits(group)) {
-        let even = groups.iter().all(|group| group.len() == second.end - second.start);
         // Digits of two cells, one to a line, belong together however they are shared out.
         let in_cells = groups.len() == 2 && (4..=8).contains(&total) && is_line(text, run);
         let fits = (4..=10).contains(&total)
@@ -142,12 +146,22 @@ fn grouped(text: &str, run: &[Token]) -> Option<String> {
     {
         return Some((*code).to_owned());
     }
+    if !hyphens {
+        return (groups.len() == 2).then(|| groups.concat());
+    }
     let value = groups.join("-");
-    let fits = hyphens
-        && groups.len() == 2
+    let fits = (groups.len() == 2 || (groups.len() == 3 && even))
         && groups.iter().all(|group| group.len() >= 2)
         && looks_like_code(&value);
     fits.then_some(value)
+}
+
+/// Whether a token looks like half a code, as in `F4R9 T2LB`: a word does not.
+fn is_half(token: &str) -> bool {
+    let is_mixed =
+        token.contains(|c: char| c.is_ascii_digit()) && token.contains(|c: char| c.is_ascii_uppercase());
+    let is_plain = token.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+    (3..=5).contains(&token.len()) && is_mixed && is_plain
 }
 
 /// Whether these tokens are a whole line.
@@ -212,6 +226,9 @@ mod tests {
             ("4 8 2 9 1 3", "482913"),
             ("3-2-4471", "324471"),
             ("Kx7-92Qp", "Kx7-92Qp"),
+            ("R8-T4-Z2", "R8-T4-Z2"),
+            ("F4R9 T2LB", "F4R9T2LB"),
+            ("581·204", "581204"),
             ("BDWP-HQPK", "BDWP-HQPK"),
         ] {
             let found = find(text, &Masks::find(""));

@@ -136,12 +136,15 @@ static SOFT: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"\b0\d{1,4}[ -]\d{3,4}[ -]\d{3,4}\b",
         r"\b0[1-9]\d{8,9}\b|\b1[389]00\d{6}\b|\b1[3-9]\d{9}\b",
         r"(?i)\b(?:text|txt|sms|send|reply)\b[^.\n]{0,40}?\bto:?\s*\d{4,6}\b",
+        r"(?i)\b(?:ketik|balas|envia|envie|envoyez|sende|invia|wyslij|trimite)\b[^.\n]{0,40}?\b(?:kirim ke|ke|al|au|an|para|na|la)\s*\d{4,6}\b",
         // Money, and numbers with a unit.
         PRICE_BEFORE,
         PRICE_GLUED,
         PRICE_AFTER,
         r"(?i)\b\d[\d.,]*\s?(?:[%°]|(?:mb|gb|kb|tb|km|kg|ml|mg|mm|cm|kwh|px|pts|ppm|bps|mins?|minutes?|minuten|hours?|days?|seconds?|sms|points?|steps?|calories|miles)\b|बाट)",
         r"\b\d[\d.,]*p\b",
+        // So many cases, persons, items: no code is counted.
+        r"\b\d{3,}(?:余|多)?[起名件例户戶]",
         // In `482913,10分钟` the comma ends a clause.
         r"\b(?:\d+\.\d{1,2}|\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?|\d+,\d{2})(?:\W|$)",
     ])

@@ -114,6 +114,13 @@ impl Places {
         (place.0 >= start).then_some(place)
     }
 
+    /// All within `start..end`.
+    pub(super) fn all_within(&self, start: usize, end: usize) -> impl Iterator<Item = (usize, usize)> {
+        let from = self.0.partition_point(|place| place.0 < start);
+        let rest = self.0.get(from..).unwrap_or_default().iter().copied();
+        rest.take_while(move |place| place.0 < end).filter(move |place| place.1 <= end)
+    }
+
     /// All of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, usize)> {
         self.0.iter().copied()

@@ -45,6 +45,15 @@ impl<'a> Place<'a> {
     }
 }
 
+/// What stands before and after a candidate on its line.
+pub(super) fn line<'a>(text: &'a str, candidate: &Candidate) -> (&'a str, &'a str) {
+    let from = text.ceil_char_boundary(candidate.start.saturating_sub(REACH));
+    let to = text.floor_char_boundary(text.len().min(candidate.end + REACH));
+    let before = text.get(from..candidate.start).unwrap_or_default();
+    let after = text.get(candidate.end..to).unwrap_or_default();
+    (before.rsplit('\n').next().unwrap_or_default(), after.split('\n').next().unwrap_or_default())
+}
+
 /// Quotes, brackets and spaces that wrap a code.
 pub(super) fn is_wrapping(c: char) -> bool {
     " 

@@ -1,8 +1,9 @@
-//! How sure it is that a candidate is the code: what stands around it, in points.
+//! How sure it is that a candidate is the code: what speaks for it, in points. What speaks against it is in
+//! [`objections`](super::objections).
 
 use super::candidates::{Candidate, Form};
 use super::phrases::{Meaning, Phrases};
-use super::place::{Place, is_wrapping};
+use super::place::{Place, is_wrapping, line};
 
 /// The points from which a candidate may be released.
 pub(super) const RELEASE: f32 = 5.5;
@@ -16,14 +17,7 @@ pub(super) const MARGIN: f32 = 1.2;
 pub(super) const MARGIN_ANCHORED: f32 = 2.5;
 
 /// How far a word like `order` reaches to its number, in bytes.
-const OTHER_REACH: usize = 40;
-
-/// What strong words have in common that name a code for access, to whatever it may be.
-const ACCESS: [&str; 10] =
-    ["pass", "acc", "acess", "aces", "zugang", "toegang", "adgang", "åtkomst", "доступ", "アクセス"];
-
-/// How far words like `Wi-Fi` and `meeting ID` reach to what opens it, in bytes.
-const ELSEWHERE_REACH: usize = 120;
+pub(super) const OTHER_REACH: usize = 40;
 
 /// What a candidate is worth.
 #[derive(Clone, Copy)]
@@ -53,7 +47,7 @@ pub(super) struct Context<'a> {
 
 /// How the nearest word before a candidate names it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Named {
+pub(super) enum Named {
     /// `code: 482913`, `code is 482913`
     Anchored,
     /// `code 482913`
@@ -146,7 +140,7 @@ impl Context<'_> {
     }
 
     /// The end of the last code word within `start..end`.
-    fn last_word(&self, start: usize, end: usize) -> Option<usize> {
+    pub(super) fn last_word(&self, start: usize, end: usize) -> Option<usize> {
         let strong = self.phrases.of(Meaning::Strong).last_within(start, end);
         let word = self.phrases.of(Meaning::Word).last_within(start, end);
         strong.into_iter().chain(word).map(|(_, end)| end).max()
@@ -184,119 +178,6 @@ impl Context<'_> {
         })
     }
 
-    /// What speaks against the candidate, in points.
-    fn objections(&self, place: &Place<'_>, candidate: &Candidate, named: Named, is_your: bool) -> f32 {
-        let phrases = &self.phrases;
-        let mut points = 0.0;
-        // `Your code is 20451123` announces a code, whatever day that might be.
-        let is_named =
-            matches!(named, Named::Anchored | Named::Adjacent) && self.is_last_named(place, candidate);
-        let is_announced = candidate.lookalike && (is_your || is_named);
-        points += if candidate.soft && !is_announced { 8.0 } else { 0.0 };
-        points += if !is_your && self.names_another(place, candidate) { 5.0 } else { 0.0 };
-        points += if self.names_another_code(place, candidate) { 8.0 } else { 0.0 };
-        let advertises = match candidate.form {
-            Form::Digits => phrases.of(Meaning::Promo).within(place.start, place.end),
-            // A voucher is a word with a number: the whole message says whether it is one.
-            Form::Mixed | Form::Capitals => phrases.of(Meaning::Promo).any(),
-        };
-        points += if advertises { 7.0 } else { 0.0 };
-        points += if candidate.form == Form::Mixed && is_slogan(&candidate.value) { 4.0 } else { 0.0 };
-        points += if phrases.of(Meaning::Spent).within(candidate.end, place.end) { 8.0 } else { 0.0 };
-        points += if phrases.of(Meaning::Lure).any() { 8.0 } else { 0.0 };
-        points += if self.only_advertises() { 7.0 } else { 0.0 };
-        points += if self.opens_another(place, candidate) { 8.0 } else { 0.0 };
-        points += if phrases.of(Meaning::Backup).within(place.start, candidate.start) { 20.0 } else { 0.0 };
-        points += if place.before.ends_with('#') && named == Named::Not { 3.0 } else { 0.0 };
-        points +=
-            if place.before.ends_with(['/', '@', '_', '.']) && named != Named::Anchored { 3.0 } else { 0.0 };
-        points += if place.in_tag { 5.0 } else { 0.0 };
-        points
-    }
-
-    /// Whether the message advertises more than once, and speaks of no account and no one-time code.
-    fn only_advertises(&self) -> bool {
-        let speaks_of = |meaning: &Meaning| self.phrases.of(*meaning).any();
-        let of_account = [Meaning::Strong, Meaning::Login, Meaning::Purpose, Meaning::SignUp, Meaning::Reset];
-        self.phrases.of(Meaning::Promo).iter().nth(1).is_some() && !of_account.iter().any(speaks_of)
-    }
-
-    /// Whether no other number stands between the candidate and the word that names it.
-    fn is_last_named(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
-        let word = self.last_word(place.start, candidate.start);
-        let gap = word.and_then(|word| self.text.get(word..candidate.start));
-        gap.is_some_and(|gap| !gap.contains(|c: char| c.is_ascii_digit()))
-    }
-
-    /// Whether the words before the candidate speak of a network, a meeting or a gift card, and none of an account.
-    fn opens_another(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
-        let from = candidate.start.saturating_sub(ELSEWHERE_REACH);
-        let Some((start, _)) = self.phrases.of(Meaning::Elsewhere).last_within(from, candidate.start) else {
-            return false;
-        };
-        let (start, end) = (start.min(place.start), place.end);
-        let is_account = [Meaning::Login, Meaning::Purpose, Meaning::SignUp, Meaning::Payment]
-            .iter()
-            .any(|meaning| self.phrases.of(*meaning).within(start, end));
-        let strong = self.phrases.of(Meaning::Strong).last_within(start, end);
-        // A passcode, or a code for access, opens a meeting as well.
-        let is_code = strong.and_then(|(start, end)| self.text.get(start..end)).is_some_and(|word| {
-            let word = word.to_lowercase();
-            !ACCESS.iter().any(|access| word.contains(access))
-        });
-        !is_account && !is_code
-    }
-
-    /// Whether the nearest code before the candidate is a postcode, a voucher code or the like.
-    fn names_another_code(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
-        let Some((_, end)) = self.phrases.of(Meaning::OtherCode).last_within(place.start, candidate.start)
-        else {
-            return false;
-        };
-        // In `coupon code SAVE20` the word belongs to the voucher.
-        let beyond =
-            |word: usize| self.text.get(end..word).is_some_and(|gap| gap.split_whitespace().nth(1).is_some());
-        !self.last_word(end, candidate.start).is_some_and(beyond)
-    }
-
-    /// Whether the nearest name before the candidate is that of another number, as in `order 482913`.
-    ///
-    /// In `code for your order: 482913` the number is the code's; in `code for order 482913` it is the order's.
-    fn names_another(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
-        let Some((start, end)) = self.phrases.of(Meaning::Other).last_within(place.start, candidate.start)
-        else {
-            return false;
-        };
-        if self.last_word(place.start, candidate.start).is_some_and(|word| word >= end) {
-            return false;
-        }
-        // Below `enter this code to add the card to your account:` the number is the code's.
-        // In `to change your account enter 482913` too.
-        if self.phrases.of(Meaning::Enter).within(end, candidate.start) {
-            return false;
-        }
-        let told = |meaning| self.phrases.of(meaning).within(place.start, start);
-        if place.alone && told(Meaning::Enter) && self.last_word(place.start, start).is_some() {
-            return false;
-        }
-        let gap = self.text.get(end..candidate.start).unwrap_or_default();
-        if gap.len() > OTHER_REACH || gap.contains(|c: char| c.is_ascii_digit() || c == ',') {
-            return false;
-        }
-        // In `the code for a transaction on JUMIA is 044916` the number is the code's.
-        let is_told = self.phrases.of(Meaning::Is).ends_at(place.start + place.before.trim_end().len());
-        if is_told && gap.split_whitespace().nth(2).is_some() && self.last_word(place.start, start).is_some()
-        {
-            return false;
-        }
-        let bare = gap.chars().all(|c| !c.is_alphabetic() && c != ':');
-        let code_before = self
-            .last_word(place.start, start)
-            .and_then(|word| self.text.get(word..start))
-            .is_some_and(|between| !between.contains(|c: char| c.is_ascii_digit()));
-        bare || !code_before
-    }
-
     /// Capitals alone are a code only where they are announced, or where no one could pronounce them.
     fn allows_capitals(
         &self,
@@ -313,7 +194,10 @@ impl Context<'_> {
         let shouted = shouts(next) || (named != Named::Adjacent && shouts(last));
         // In `your PASSWORD is 4829` the word announces, and is not announced.
         let announces = after.starts_with(':') || self.follows(Meaning::Is, after, place, candidate);
-        let fits = if place.alone { !pronounceable(value) } else { anchored };
+        let (before, behind) = line(self.text, candidate);
+        let is_shouted_line = !before.chars().chain(behind.chars()).any(char::is_lowercase);
+        let fits = anchored && !(is_shouted_line && pronounceable(value));
+        let fits = if place.alone { !pronounceable(value) } else { fits };
         fits && !shouted && !announces && WORDS_IN_CAPITALS.split(' ').all(|word| word != value)
     }
 }
@@ -325,7 +209,7 @@ const ACTIONS: [Meaning; 4] = [Meaning::SignUp, Meaning::Payment, Meaning::Chang
 
 /// What the form alone says.
 fn prior(candidate: &Candidate, anchored: bool) -> f32 {
-    let length = candidate.value.len();
+    let length = candidate.value.bytes().filter(|byte| *byte != b'-').count();
     let is_year = matches!(candidate.value.get(..2), Some("19" | "20"));
     let has_small_letters = candidate.value.bytes().any(|byte| byte.is_ascii_lowercase());
     match candidate.form {
@@ -342,25 +226,15 @@ fn prior(candidate: &Candidate, anchored: bool) -> f32 {
 
 /// Words that warnings and buttons shout.
 const WORDS_IN_CAPITALS: &str = "BELOW HERE NONE NEVER PLEASE CLICK YOUR THIS VALID SHARE VERIFY CONFIRM LOGIN SIGN \
-    CONTINUE WELCOME HELLO NOTE WARNING IMPORTANT SECURITY ONLY STOP HELP CODE ACCESS SENT EXPIRED INVALID";
-
-/// Whether a value is a word and a number, as vouchers are: `SUMMER20`, `BLACK2026`.
-fn is_slogan(value: &str) -> bool {
-    let word = value.trim_end_matches(|c: char| c.is_ascii_digit());
-    let number = value.get(word.len()..).unwrap_or_default();
-    let is_year = number.len() == 4 && number.starts_with("20");
-    (2..=4).contains(&number.len())
-        && word.len() >= if is_year { 3 } else { 4 }
-        && word.bytes().all(|byte| byte.is_ascii_uppercase())
-        && pronounceable(word)
-}
+    CONTINUE WELCOME HELLO NOTE WARNING IMPORTANT SECURITY ONLY STOP HELP CODE ACCESS SENT EXPIRED INVALID SECRET \
+    CONFIDENTIAL PRIVATE PERSONAL";
 
 fn shouts(word: &str) -> bool {
     word.len() > 1 && word.chars().all(char::is_uppercase)
 }
 
 /// Whether capitals read like a word: no four consonants in a row, and a vowel.
-fn pronounceable(value: &str) -> bool {
+pub(super) fn pronounceable(value: &str) -> bool {
     let vowel = |byte: u8| matches!(byte, b'A' | b'E' | b'I' | b'O' | b'U' | b'Y');
     let longest = value.as_bytes().split(|byte| vowel(*byte)).map(<[u8]>::len).max().unwrap_or(0);
     longest < 4 && value.bytes().any(vowel)

@@ -83,6 +83,8 @@ struct Frame {
     cell: Option<usize>,
     /// Whether a link ends here.
     link: bool,
+    /// Whether somebody's words end here.
+    quote: bool,
 }
 
 #[derive(Default)]
@@ -142,7 +144,11 @@ impl Walk {
             frame.link = true;
             self.link = element.attr("href").map(|href| (Zeroizing::new(href.to_owned()), self.text.len()));
         }
+        frame.quote = matches!(element.name(), "blockquote" | "q");
         self.frames.push(frame);
+        if frame.quote {
+            self.write("“");
+        }
         true
     }
 
@@ -162,6 +168,10 @@ impl Walk {
     }
 
     fn leave(&mut self) {
+        if self.frames.last().is_some_and(|frame| frame.quote) {
+            self.pending = Break::None;
+            self.write("”");
+        }
         let Some(frame) = self.frames.pop() else { return };
         if frame.link
             && let Some((href, start)) = self.link.take()
@@ -378,6 +388,7 @@ mod tests {
                 "Order 771234\nCode 482913\n",
             ),
             ("  a\n  b <b>c</b>d ", "a b cd\n"),
+            ("<p>It says:</p><blockquote><p>Enter 482913.</p></blockquote>", "It says:\n“Enter 482913.”\n"),
         ] {
             assert_eq!(*visible(html).unwrap().text, text, "{html}");
         }
