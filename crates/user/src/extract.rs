@@ -13,6 +13,7 @@ mod link;
 mod mask;
 mod normalise;
 mod objections;
+mod pattern;
 mod phrases;
 mod place;
 mod purpose;
@@ -151,6 +152,8 @@ impl Found {
         }
         let context = Context { text: &text, subject, phrases: phrases::Phrases::find(&text) };
         let weighed = weigh(&context, candidates);
+        let prefixed = prefixed.filter(|_| context.may_be_about_a_code());
+        let prefixed = prefixed.and_then(|prefixed| prefixed.among(&weighed));
         let purpose = purpose::said(&context, &weighed);
         Self { bound, prefixed, weighed, purpose }
     }
@@ -158,7 +161,14 @@ impl Found {
     fn code(&self, shape: Option<&CodeShape>, domain: Option<&str>) -> Extraction {
         match (&self.bound, &self.prefixed) {
             (Some(bound), _) => bound.to(shape, domain),
-            (None, Some(prefixed)) => prefixed.of(shape),
+            (None, Some(prefixed)) => match (prefixed.of(shape), choose(&self.weighed, shape)) {
+                (Extraction::Code(one, _), Extraction::Code(other, _))
+                    if !other.expose().ends_with(one.expose()) =>
+                {
+                    Extraction::Ambiguous
+                }
+                (prefixed, _) => prefixed,
+            },
             (None, None) => choose(&self.weighed, shape),
         }
     }
@@ -400,6 +410,8 @@ mod tests {
             "Your code 482913 was used to sign in from a new device.",
             "Your code: SUMMER20",
             "Your coupon code: 4829134",
+            "Your invoice IG-48291 is ready",
+            "We sent you a code. Your invoice IG-48291 is ready",
             "Use code 482913 at checkout for 10% off",
             "Your meeting passcode is 482913",
             "Your recovery code is 4829-1344",
@@ -434,6 +446,8 @@ mod tests {
             "Your \"Acme\" code is \"482913\"",
             "Your code:\n“482913”",
             "482913 is your Acme account recovery code",
+            "Your login code is 482913. Ticket FB-12345",
+            "FB-482913 is your confirmation code",
             "Acme24: enter 482913 to register",
             "Use the code below (reference code: QKTM)\n482913",
         ] {

@@ -6,6 +6,9 @@ use agent_otp_domain::CodeShape;
 use regex::Regex;
 use zeroize::Zeroizing;
 
+use super::candidates::Candidate;
+use super::pattern::regex;
+use super::score::Score;
 use super::{Confidence, Extraction, release};
 
 /// An origin-bound one-time code: a last line `@acme.example #482913` (WICG, "Origin-bound one-time codes
@@ -51,6 +54,14 @@ impl Prefixed {
         (!codes.is_empty()).then_some(Self(codes))
     }
 
+    /// Those of them that the rest of the message does not call something else.
+    pub(super) fn among(mut self, weighed: &[(Candidate, Score)]) -> Option<Self> {
+        let is_unopposed =
+            |code: &str| weighed.iter().any(|(found, score)| found.value.ends_with(code) && score.unopposed);
+        self.0.retain(|code| is_unopposed(code));
+        (!self.0.is_empty()).then_some(self)
+    }
+
     pub(super) fn of(&self, shape: Option<&CodeShape>) -> Extraction {
         match self.0.as_slice() {
             [code] => fitting(code, shape),
@@ -86,8 +97,3 @@ fn fitting(code: &str, shape: Option<&CodeShape>) -> Extraction {
 static ORIGIN_BOUND: LazyLock<Regex> =
     LazyLock::new(|| regex(r"^@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+) #([A-Za-z0-9-]{4,10})(?: %\S+)?$"));
 static PREFIXED: LazyLock<Regex> = LazyLock::new(|| regex(r"(?-u:\b)(?:G|FB|IG)-([0-9]{4,8})(?-u:\b)"));
-
-#[expect(clippy::expect_used, reason = "a constant expression, which every test compiles")]
-fn regex(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("a regular expression")
-}

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use agent_otp_domain::Code;
 use regex::Regex;
 
+use super::pattern::regex;
 use super::{Confidence, Extraction, Text};
 
 /// Takes the one link out of a message that leads to the registrable domain of `domain` and signs in.
@@ -102,11 +103,6 @@ static ELSEWHERE: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)unsubscri|preference|privacy|/terms|/help|/support|opt-?out|view-?in-?browser|abmelde|désabonn|\.(?:png|jpe?g|gif|svg|css|ico)(?:\?|$)|not-?me|report|cancel|revoke|deny|secure-?account|wasn.?t",
     )
 });
-
-#[expect(clippy::expect_used, reason = "a constant expression, which every test compiles")]
-fn regex(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("a regular expression")
-}
 
 #[cfg(test)]
 mod tests {

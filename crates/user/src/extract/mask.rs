@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::pattern::regex;
+
 /// The parts of a text that are something else than a code.
 pub(super) struct Masks {
     /// Never part of a code: addresses, card and account numbers, hashes.
@@ -150,11 +152,10 @@ static SOFT: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     ])
 });
 
-#[expect(clippy::expect_used, reason = "constant expressions, which every test compiles")]
 fn compile(patterns: &[&str]) -> Vec<Regex> {
     // A normalised text has ASCII digits alone, and boundaries of ASCII words cost no more in a text that has others.
     let plain = |pattern: &str| pattern.replace(r"\b", r"(?-u:\b)").replace(r"\d", "[0-9]");
-    patterns.iter().map(|pattern| Regex::new(&plain(pattern)).expect("a regular expression")).collect()
+    patterns.iter().map(|pattern| regex(&plain(pattern))).collect()
 }
 
 #[cfg(test)]

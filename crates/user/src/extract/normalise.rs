@@ -6,6 +6,8 @@ use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
+use super::pattern::regex;
+
 /// The longest text that is looked at, in bytes; the rest is not read.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
 
@@ -56,11 +58,6 @@ static GLUED_AFTER: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)(?-u:\b)([0-9]{4,10})((?:is|as|expires?|valid|your|from|will|do|please|never|use|for|the|this|ist|est|es)[^0-9a-z]|expires|valid)",
     )
 });
-
-#[expect(clippy::expect_used, reason = "a constant expression, which every test compiles")]
-fn regex(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("a regular expression")
-}
 
 fn invisible(c: char) -> bool {
     matches!(u32::from(c),

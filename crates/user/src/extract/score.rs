@@ -112,6 +112,13 @@ impl Context<'_> {
         }
     }
 
+    /// Whether the message speaks of a code, or of nothing else either: `G-482913 Google`.
+    pub(super) fn may_be_about_a_code(&self) -> bool {
+        let words = self.text.split_whitespace().filter(|word| word.contains(char::is_alphabetic));
+        [Meaning::Strong, Meaning::Word].iter().any(|meaning| self.phrases.of(*meaning).any())
+            || words.take(4).count() < 4
+    }
+
     /// Whether a clause names a one-time code, or a code and what it is for.
     fn is_strong(&self, start: usize, end: usize) -> bool {
         let says = |meaning: &Meaning| self.phrases.of(*meaning).within(start, end);
