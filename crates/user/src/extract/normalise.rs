@@ -28,8 +28,8 @@ pub(super) fn normalise(text: &str) -> Zeroizing<String> {
     let mut plain_text = Zeroizing::new(String::with_capacity(text.len()));
     // No character composes with a line end, so that lines are normalised apart; most of a mail are ASCII.
     for line in text.split_inclusive('\n') {
-        if line.is_ascii() {
-            plain_text.extend(line.chars().map(plain));
+        if line.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) {
+            plain_text.push_str(line);
         } else {
             let digits = line.chars().filter(|c| !invisible(*c)).map(digit);
             plain_text.extend(digits.nfkd().filter(|c| !accent(*c)).map(plain).nfc());
@@ -43,9 +43,18 @@ pub(super) fn normalise(text: &str) -> Zeroizing<String> {
 
 /// Parts what a message glued together (`is482913`, `482913Expires`) and takes emphasis (`*482913*`) off.
 pub(super) fn part(text: &str) -> Zeroizing<String> {
-    let text = Zeroizing::new(EMPHASIS.replace_all(text, " $1 ").into_owned());
-    let text = Zeroizing::new(GLUED_BEFORE.replace_all(&text, "$1 $2").into_owned());
-    Zeroizing::new(GLUED_AFTER.replace_all(&text, "$1 $2").into_owned())
+    let mut parted = Zeroizing::new(String::with_capacity(text.len() + 64));
+    // Nothing is glued over a line end, and most lines of a mail hold neither a digit nor an asterisk.
+    for line in text.split_inclusive('\n') {
+        if line.bytes().any(|byte| byte == b'*' || byte.is_ascii_digit()) {
+            let line = Zeroizing::new(EMPHASIS.replace_all(line, " $1 ").into_owned());
+            let line = Zeroizing::new(GLUED_BEFORE.replace_all(&line, "$1 $2").into_owned());
+            parted.push_str(&Zeroizing::new(GLUED_AFTER.replace_all(&line, "$1 $2").into_owned()));
+        } else {
+            parted.push_str(line);
+        }
+    }
+    parted
 }
 
 static EMPHASIS: LazyLock<Regex> =

@@ -208,6 +208,8 @@ impl Folded {
                 if !folded.ends_with(' ') {
                     folded.push(' ');
                 }
+            } else if c.is_ascii_alphanumeric() {
+                folded.push(c.to_ascii_lowercase());
             } else if matches!(c, '’' | '‘' | 'ʼ' | '`') {
                 folded.push('\'');
             } else {

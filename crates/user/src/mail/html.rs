@@ -1,6 +1,6 @@
 //! The visible text of an HTML mail, line by line as a reader sees it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -88,10 +88,12 @@ struct Frame {
 }
 
 #[derive(Default)]
-struct Walk {
+struct Walk<'a> {
     text: Zeroizing<String>,
     links: Vec<Link>,
     hidden_classes: BTreeSet<String>,
+    /// What was read of each style: a mail repeats the same few.
+    styles: BTreeMap<&'a str, Style>,
     frames: Vec<Frame>,
     pending: Break,
     /// Where the last line of the text begins.
@@ -100,9 +102,9 @@ struct Walk {
     link: Option<(Zeroizing<String>, usize)>,
 }
 
-impl Walk {
+impl<'a> Walk<'a> {
     /// Takes a node in; whether its children are to be walked. Only then is it left again.
-    fn enter(&mut self, node: &Node) -> bool {
+    fn enter(&mut self, node: &'a Node) -> bool {
         match node {
             Node::Document | Node::Fragment => {
                 self.frames.push(Frame {
@@ -121,8 +123,9 @@ impl Walk {
         }
     }
 
-    fn open(&mut self, element: &Element) -> bool {
-        let style = style::of(element.attr("style").unwrap_or_default());
+    fn open(&mut self, element: &'a Element) -> bool {
+        let declarations = element.attr("style").unwrap_or_default();
+        let style = *self.styles.entry(declarations).or_insert_with(|| style::of(declarations));
         if style.hidden
             || is_unseen(element)
             || element.classes().any(|class| self.hidden_classes.contains(class))

@@ -35,7 +35,11 @@ struct Reading {
 /// Whether a mail could have more parts than are read: whether it names the header of a part, or has lines that
 /// could be boundaries, more often than that.
 pub(super) fn are_too_many(raw: &[u8]) -> bool {
-    let types = raw.windows(TYPE.len()).filter(|bytes| bytes.eq_ignore_ascii_case(TYPE));
+    let types = raw.windows(TYPE.len()).filter(|bytes| {
+        // Most windows are known by their first byte.
+        bytes.first().is_some_and(|first| first.eq_ignore_ascii_case(&b'c'))
+            && bytes.eq_ignore_ascii_case(TYPE)
+    });
     let boundaries = raw.windows(3).filter(|bytes| bytes == b"\n--");
     types.take(PARTS_MAX + 1).count() > PARTS_MAX
         || boundaries.take(BOUNDARIES_MAX + 1).count() > BOUNDARIES_MAX

@@ -16,7 +16,7 @@ pub(super) enum Background {
 }
 
 /// What one element's attributes say about the visibility of its text.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Style {
     /// The element and all that is in it are not shown.
     pub(super) hidden: bool,
