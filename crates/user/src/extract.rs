@@ -423,6 +423,7 @@ mod tests {
             "It looks like this:\n“Your login code is 482913. Do not share it.”\nDo not fall for it.",
             "Booking number: 4829.130.277\nPIN code: 7712",
             "The password of your account amiller42 was changed",
+            "We confirm your payment by card ending with 4829",
             "Your support PIN is 4829.",
             "Your Wi-Fi access\nNetwork: Guest\nAccess code: 48291307",
             "Your verification code is in the app. Order (#D-482913)",
@@ -449,6 +450,8 @@ mod tests {
             "Your login code is 482913. Ticket FB-12345",
             "FB-482913 is your confirmation code",
             "Acme24: enter 482913 to register",
+            "You are paying EUR 149.99 at ACME. If that's right, key in 482913.",
+            "Verify this phone w/ 482913",
             "Use the code below (reference code: QKTM)\n482913",
         ] {
             let found = shown(code(&Text::plain(text), None, None));

@@ -19,6 +19,7 @@ fn codes_are_found_in_messages_around_the_world() {
         ("varied_fresh.jsonl", 0.95, 0),
         ("varied_blind.jsonl", 0.97, 0),
         ("varied_blind_2.jsonl", 0.97, 0),
+        ("varied_blind_3.jsonl", 0.97, 0),
     ] {
         let figures = measure(file);
         assert_eq!(figures.wrong, 0, "{file}");

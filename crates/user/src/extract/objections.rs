@@ -154,7 +154,9 @@ impl Context<'_> {
         }
         // Below `enter this code to add the card to your account:` the number is the code's.
         // In `to change your account enter 482913` too.
-        if self.phrases.of(Meaning::Enter).within(end, candidate.start) {
+        let is_confirmed = self.phrases.of(Meaning::With).within(end, candidate.start)
+            && self.confirms_with(place, candidate);
+        if is_confirmed || self.phrases.of(Meaning::Enter).within(end, candidate.start) {
             return false;
         }
         let told = |meaning| self.phrases.of(meaning).within(place.start, start);

@@ -42,6 +42,8 @@ pub(super) enum Meaning {
     Aside,
     /// Tells the reader to type it: enter, use.
     Enter,
+    /// Stands directly before it, where a sentence says what to confirm: with.
+    With,
     /// Stands between the word and the code: is.
     Is,
     /// Follows a code that comes first: is your.
@@ -65,7 +67,7 @@ pub(super) enum Meaning {
 }
 
 /// The section of `phrases.txt` for each meaning, in the order of [`Meaning`].
-const SECTIONS: [(&str, Meaning); 21] = [
+const SECTIONS: [(&str, Meaning); 22] = [
     ("strong", Meaning::Strong),
     ("word", Meaning::Word),
     ("purpose", Meaning::Purpose),
@@ -77,6 +79,7 @@ const SECTIONS: [(&str, Meaning); 21] = [
     ("pairing", Meaning::Pairing),
     ("aside", Meaning::Aside),
     ("enter", Meaning::Enter),
+    ("with", Meaning::With),
     ("is", Meaning::Is),
     ("is_your", Meaning::IsYour),
     ("spent", Meaning::Spent),
@@ -175,7 +178,7 @@ impl Phrases {
         }
         for (places, (_, meaning)) in all.iter_mut().zip(SECTIONS) {
             // Of a verb it counts where it begins or ends, whatever it overlaps.
-            if matches!(meaning, Meaning::Is | Meaning::IsYour) {
+            if matches!(meaning, Meaning::With | Meaning::Is | Meaning::IsYour) {
                 places.0.sort_unstable();
             } else {
                 places.part();

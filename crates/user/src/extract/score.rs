@@ -75,7 +75,7 @@ impl Context<'_> {
             (false, false) => 0.0,
         };
         let entered = self.told_to_enter(&place, candidate);
-        if !strong && self.strong_anywhere(entered.then_some(&place)) {
+        if !strong && self.strong_anywhere(entered) {
             points += 3.0;
         }
         points += match named {
@@ -136,14 +136,11 @@ impl Context<'_> {
         PURPOSES.iter().any(|meaning| self.phrases.of(*meaning).within(place.start, place.end))
     }
 
-    /// Whether the message speaks of one-time codes, or of what only they are for, at all; `place` is the clause of a
-    /// code that the reader is told to enter.
-    fn strong_anywhere(&self, entered: Option<&Place<'_>>) -> bool {
+    /// Whether the message speaks of one-time codes, or of what they are for: of what others speak of as well only where
+    /// the reader is told to enter one.
+    fn strong_anywhere(&self, entered: bool) -> bool {
         let any = |meaning: &Meaning| self.phrases.of(*meaning).any();
-        let here = |meaning: &Meaning| {
-            entered.is_some_and(|place| self.phrases.of(*meaning).within(place.start, place.end))
-        };
-        any(&Meaning::Strong) || PURPOSES.iter().any(any) || ACTIONS.iter().any(here)
+        any(&Meaning::Strong) || PURPOSES.iter().any(any) || (entered && ACTIONS.iter().any(any))
     }
 
     /// The end of the last code word within `start..end`.
@@ -174,9 +171,20 @@ impl Context<'_> {
         }
     }
 
+    /// Whether something is to be confirmed with it: `verify your phone with 482913`.
+    pub(super) fn confirms_with(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
+        let head = place.before.trim_end_matches(is_wrapping);
+        let end = candidate.start - place.before.len() + head.len();
+        self.phrases.of(Meaning::With).ends_at(end)
+            && self.phrases.of(Meaning::Purpose).within(place.start, candidate.start)
+    }
+
     /// Whether the reader is told to enter it: `enter 482913`, `482913を入力`.
     fn told_to_enter(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
         let enter = self.phrases.of(Meaning::Enter);
+        if self.confirms_with(place, candidate) {
+            return true;
+        }
         let before = enter.last_within(place.start, candidate.start).map(|(_, end)| (end, candidate.start));
         let after = enter.first_within(candidate.end, place.end).map(|(start, _)| (candidate.end, start));
         before.into_iter().chain(after).any(|(from, to)| {
