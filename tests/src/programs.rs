@@ -16,6 +16,13 @@ pub fn root() -> PathBuf {
 pub fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
+    // What the outer cargo says of the package that it runs: a build script that reads such variables (ring's) would be
+    // taken for out of date, here and again in the next build, and half of the dependencies with it.
+    for (name, _) in env::vars_os() {
+        if ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|said| name.to_string_lossy().starts_with(said)) {
+            cargo.env_remove(name);
+        }
+    }
     cargo
 }
 
