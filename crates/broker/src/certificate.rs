@@ -1,14 +1,14 @@
 //! The TLS key of a broker that others reach, and the certificate over it.
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData as _};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
+
+use crate::private::{self, SecretError};
 
 const KEY: &str = "key.pem";
 const CERTIFICATE: &str = "certificate.pem";
@@ -28,14 +28,9 @@ pub struct Certificate {
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// Others can read the key.
-    #[error("{} can be read by others (mode {mode:04o}): type chmod 600 {}", path.display(), path.display())]
-    Loose {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
+    /// The key cannot be read, or others can read it.
+    #[error(transparent)]
+    Key(#[from] SecretError),
     /// It holds no key.
     #[error(
         "{} holds no TLS key: restore it; if it is removed, another one is made, and whoever knows this broker has to be \
@@ -45,14 +40,6 @@ pub enum CertificateError {
     Malformed {
         /// The file.
         path: PathBuf,
-    },
-    /// It cannot be read.
-    #[error("cannot read {}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
     },
     /// Key or certificate cannot be written.
     #[error("cannot write {}", path.display())]
@@ -116,17 +103,14 @@ impl Certificate {
 
 /// The key in the file; without one, a new one that is on the disk before anybody sees it.
 fn key(path: &Path) -> Result<KeyPair, CertificateError> {
-    let unreadable = |source| CertificateError::Unreadable { path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return new_key(path),
-        file => file.map_err(unreadable)?,
+    let text = match private::read(path) {
+        Err(SecretError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return new_key(path);
+        }
+        read => read?,
     };
-    let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(CertificateError::Loose { path: path.to_owned(), mode });
-    }
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(unreadable)?);
     let malformed = || CertificateError::Malformed { path: path.to_owned() };
+    let text = std::str::from_utf8(&text).map_err(|_| malformed())?;
     let body: Zeroizing<String> =
         text.lines().filter(|line| !line.starts_with("-----")).collect::<String>().into();
     let der = Zeroizing::new(BASE64.decode(body.as_bytes()).map_err(|_| malformed())?);
@@ -138,9 +122,7 @@ fn new_key(path: &Path) -> Result<KeyPair, CertificateError> {
     let key = KeyPair::generate().map_err(|error| unwritable(io::Error::other(error)))?;
     let der = Zeroizing::new(key.serialize_der());
     let text = pem("PRIVATE KEY", &der);
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(unwritable)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(unwritable)?;
+    private::write_new(path, text.as_bytes()).map_err(unwritable)?;
     Ok(key)
 }
 
@@ -160,7 +142,8 @@ fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::Permissions;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 

@@ -1,16 +1,13 @@
 //! The nkey with which a user logs in at the broker: a seed in a file that only its owner can read.
 
 use std::fmt::{self, Debug};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use nkeys::{KeyPair, KeyPairType};
 use zeroize::Zeroizing;
 
-/// Longer than a seed (58 characters) and its line end.
-const LONGEST: u64 = 64;
+use crate::private::{self, SecretError};
 
 /// A user's key for the broker, which is not its identity: see the members' own keys for that.
 pub struct UserKey {
@@ -40,22 +37,9 @@ pub enum CreateKeyError {
 /// Why a key was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadKeyError {
-    /// The file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Others can read it.
-    #[error("{} can be read by others (mode {mode:04o}): type chmod 600 {}", path.display(), path.display())]
-    Loose {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
+    /// Its file cannot be read, or others can read it.
+    #[error(transparent)]
+    File(#[from] SecretError),
     /// It holds something else.
     #[error("{} holds no nkey seed of a user (SU…): restore it, or enrol anew", path.display())]
     Malformed {
@@ -81,9 +65,7 @@ impl UserKey {
         };
         let pair = KeyPair::new_user();
         let seed = Zeroizing::new(pair.seed().map_err(|error| refused(io::Error::other(error)))?);
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(refused)?;
-        file.write_all(seed.as_bytes()).and_then(|()| file.sync_all()).map_err(refused)?;
+        private::write_new(path, seed.as_bytes()).map_err(refused)?;
         Ok(UserKey { seed, public: pair.public_key() })
     }
 
@@ -98,16 +80,9 @@ impl UserKey {
     ///
     /// # Errors
     ///
-    /// [`LoadKeyError::Loose`] if others can read it, [`LoadKeyError::Malformed`] if it is no user's seed.
+    /// [`LoadKeyError::File`] if others can read it, [`LoadKeyError::Malformed`] if it is no user's seed.
     pub fn load(path: &Path) -> Result<UserKey, LoadKeyError> {
-        let refused = |source| LoadKeyError::Unreadable { path: path.to_owned(), source };
-        let file = File::open(path).map_err(refused)?;
-        let mode = file.metadata().map_err(refused)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(LoadKeyError::Loose { path: path.to_owned(), mode });
-        }
-        let mut text = Zeroizing::new(Vec::with_capacity(128));
-        file.take(LONGEST).read_to_end(&mut text).map_err(refused)?;
+        let text = private::read(path)?;
         UserKey::decoded(&text).ok_or_else(|| LoadKeyError::Malformed { path: path.to_owned() })
     }
 
@@ -139,8 +114,6 @@ impl Debug for UserKey {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, Permissions};
-
     use super::*;
 
     #[test]
@@ -151,7 +124,6 @@ mod tests {
         let loaded = UserKey::load(&path).unwrap();
         assert_eq!((loaded.public(), loaded.seed()), (created.public(), created.seed()));
         assert!(loaded.public().starts_with('U') && loaded.seed().starts_with("SU"));
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
@@ -161,16 +133,6 @@ mod tests {
         let first = UserKey::create(&path).unwrap();
         assert!(matches!(UserKey::create(&path), Err(CreateKeyError::Exists { .. })));
         assert_eq!(UserKey::load(&path).unwrap().public(), first.public());
-    }
-
-    #[test]
-    fn a_key_that_others_can_read_is_refused_with_the_command_to_type() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("relay.nk");
-        UserKey::create(&path).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        let error = UserKey::load(&path).unwrap_err().to_string();
-        assert!(error.ends_with(&format!("(mode 0640): type chmod 600 {}", path.display())), "{error}");
     }
 
     #[test]

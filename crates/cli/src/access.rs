@@ -41,9 +41,7 @@ impl Access {
             Ok(key) => Credentials::Nkey(key.seed().to_owned().into()),
             // No seed: then it is what operator mode has, or nothing that is known.
             Err(error @ LoadKeyError::Malformed { .. }) => of_operator_mode(file)?.ok_or(error)?,
-            Err(error @ (LoadKeyError::Unreadable { .. } | LoadKeyError::Loose { .. })) => {
-                return Err(error.into());
-            }
+            Err(error @ LoadKeyError::File(_)) => return Err(error.into()),
         };
         Ok(Login { server: self.server.clone(), credentials })
     }
