@@ -31,7 +31,8 @@ pub(crate) async fn run(place: &Place, by: &As, id: &str) -> anyhow::Result<Exit
         if is_kept { error } else { error.context(NOTHING) }
     })?;
     print::out(&format!("captured {id}"));
-    print::say(&format!("{agent} alone can open it, and takes it by itself: agent-otp audit show {id}"));
+    let program = place.typed_by(Role::Auditor);
+    print::say(&format!("{agent} alone can open it, and takes it by itself: {program} audit show {id}"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -38,9 +38,10 @@ pub(crate) async fn pending(place: &Place, by: &As, as_json: bool) -> anyhow::Re
     for view in &views {
         print::out(&format!("{view}\n"));
     }
-    print::out(match views.as_slice() {
-        [] => "Nothing is asked of you.",
-        _ => "agent-otp approve ID  or  agent-otp deny ID",
+    let program = place.typed();
+    print::out(&match views.as_slice() {
+        [] => "Nothing is asked of you.".to_owned(),
+        _ => format!("{program} approve ID  or  {program} deny ID"),
     });
     for (id, notice) in Notices::open(place.notices()).outlasting(clock::now()) {
         if open.iter().all(|request| request.key.request != id) {

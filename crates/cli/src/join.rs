@@ -208,14 +208,15 @@ impl Newcomer<'_> {
 
     /// Says what can be typed as this member.
     fn say_next(&self) {
-        let Self { role, name, .. } = self;
+        let Self { place, role, name, .. } = self;
+        let program = place.typed();
         let next = match role {
             Role::Agent => {
-                format!("agent-otp request --agent {name} --from github.com --reason 'Sign in to GitHub'")
+                format!("{program} request --agent {name} --from github.com --reason 'Sign in to GitHub'")
             }
-            Role::Approver => "agent-otp pending".to_owned(),
-            Role::Capturer => "agent-otp serve capturer".to_owned(),
-            Role::Auditor => "agent-otp serve audit, and then agent-otp audit list".to_owned(),
+            Role::Approver => format!("{program} pending"),
+            Role::Capturer => format!("{program} serve capturer"),
+            Role::Auditor => format!("{program} serve audit, and then {program} audit list"),
             Role::Owner | Role::Relay => return,
         };
         print::say(&format!("Next: {next}"));

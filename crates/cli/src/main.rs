@@ -33,6 +33,7 @@ mod server;
 mod setup;
 mod sources;
 mod stack;
+mod typed;
 mod up;
 mod way;
 

@@ -16,11 +16,13 @@ use serde::{Deserialize, Serialize};
 use crate::access::Access;
 use crate::passphrase;
 use crate::server::RunTls;
+use crate::typed;
 
 /// The data directory.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     dir: PathBuf,
+    /// Whether commands find it without being told.
     is_default: bool,
     /// What opens the sealed keys; all clones learn it together.
     passphrase: Arc<OnceLock<Passphrase>>,
@@ -151,9 +153,18 @@ impl Place {
         Ok(())
     }
 
-    /// Whether commands find it without being told.
-    pub(crate) fn is_default(&self) -> bool {
-        self.is_default
+    /// What is typed before the verb to run this program on this place again.
+    pub(crate) fn typed(&self) -> String {
+        let program = typed::program();
+        if self.is_default {
+            return program;
+        }
+        format!("{program} --data {}", typed::quoted(&self.dir.to_string_lossy()))
+    }
+
+    /// What a member with this role types before the verb. One who is elsewhere knows where its program lies.
+    pub(crate) fn typed_by(&self, role: Role) -> String {
+        if self.names(role).is_empty() { typed::NAME.to_owned() } else { self.typed() }
     }
 
     pub(crate) fn dir(&self) -> &Path {

@@ -95,7 +95,7 @@ async fn ask(place: &Place, asked: Request) -> (Option<String>, anyhow::Result<A
     };
     let id = pending.key().request.to_string();
     print::say(&format!("requested  {id}  (until {})", pending.expires_at()));
-    print::say(&format!("           the user decides: agent-otp approve {id}"));
+    print::say(&format!("           the user decides: {} approve {id}", place.typed_by(Role::Approver)));
     (Some(id), wait(pending, stays).await)
 }
 

@@ -73,8 +73,7 @@ fn greet(place: &Place, stack: &Stack, unverified: Unverified) {
     greet_others(run);
     print::say(&format!("  owner    {}", run.owner));
     greet_sources(&stack.told, unverified);
-    let program = std::env::args().next().unwrap_or_else(|| "agent-otp".to_owned());
-    let program = if place.is_default() { program } else { format!("{program} --data '{data}'") };
+    let program = place.typed();
     print::say("Next, in another terminal:");
     print::say(&format!(
         "  {program} request --agent shopper --from github.com --reason 'Sign in to GitHub'"

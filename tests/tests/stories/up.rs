@@ -4,6 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use agent_otp_tests::{Place, eventually, is_alive, strings};
 use rustix::process::Signal;
@@ -18,6 +19,21 @@ async fn a_second_up_on_the_same_data_is_refused() {
     assert!(second.stderr.contains(&said), "{second:?}");
     assert!(second.stderr.contains("stop it first, or name another directory with --data"), "{second:?}");
     assert!(place.pending().await.is_empty(), "the first one goes on");
+}
+
+#[tokio::test]
+async fn what_is_said_to_be_typed_next_can_be_typed() {
+    let place = Place::new();
+    let up = place.up().await;
+    let mut asked = place.request(&[]).await;
+    let said = asked.said();
+    let approve = said.lines().find_map(|line| Some(line.split_once("the user decides: ")?.1)).unwrap();
+    let greeting = up.said();
+    let pending = typed(greeting.lines().find(|line| line.contains(" pending ")).unwrap());
+    let (_, deny) = pending.lines().last().unwrap().split_once("  or  ").unwrap();
+    assert_eq!(typed(approve), format!("approved {}\n", asked.id));
+    assert_eq!(typed(&deny.replace("ID", &asked.id)), format!("denied {}\n", asked.id));
+    assert_eq!(asked.ended().await.code, Some(10));
 }
 
 #[tokio::test]
@@ -172,6 +188,13 @@ async fn a_damaged_run_json_is_named_and_the_next_up_replaces_it() {
     fs::write(&path, "{").unwrap();
     let _up = place.up().await;
     assert!(place.pending().await.is_empty());
+}
+
+/// What a line prints for programs that is pasted into a shell.
+fn typed(line: &str) -> String {
+    let ended = Command::new("sh").args(["-c", line]).output().unwrap();
+    assert!(ended.status.success(), "{line}: {ended:?}");
+    String::from_utf8(ended.stdout).unwrap()
 }
 
 /// What may happen to a file.

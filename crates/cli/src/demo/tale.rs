@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::print;
+use crate::{print, typed};
 
 /// Tells the steps, and counts those that did not come out as promised.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Tale {
         if self.json {
             print::out(&json!({ "step": "end", "ok": holds, "failures": self.failures }).to_string());
         } else if holds {
-            print::out("\nEvery check held. Run it for yourself: agent-otp up");
+            print::out(&format!("\nEvery check held. Run it for yourself: {} up", typed::program()));
         } else {
             print::out(&format!("\n{} checks did not hold. Please report this.", self.failures));
         }

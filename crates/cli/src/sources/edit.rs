@@ -73,7 +73,7 @@ pub(crate) fn add(
     }
     private::replace(&path, text.as_bytes())?;
     print::out(&format!("added {name}"));
-    print::say(&format!("Next: agent-otp sources check {name}, and start `agent-otp up` again."));
+    print::say(&format!("Next: {} sources check {name}, and start `agent-otp up` again.", place.typed()));
     Ok(ExitCode::SUCCESS)
 }
 
