@@ -1,8 +1,9 @@
 //! A nats-server that runs as our child, from its start to its orderly end.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::net::{IpAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::config::{Config, User};
 use crate::directory::{Claim, ClaimError, Files};
 use crate::log::{Log, Reload};
 use crate::orphan::{self, OrphanError, Record};
+use crate::private;
 use crate::process::{self, PATIENCE, Process, ProcessError};
 use crate::ready;
 
@@ -337,9 +339,9 @@ fn free(address: IpAddr, port: u16) -> Result<(), StartError> {
 /// Writes the configuration, clears what the last server left, and opens the log.
 fn prepare(files: &Files, config: &Config) -> io::Result<File> {
     files.remove_traces()?;
-    fs::create_dir(files.ports())?;
+    DirBuilder::new().mode(0o700).create(files.ports())?;
     files.write(&files.configuration(), config.render(files).as_bytes())?;
-    OpenOptions::new().create(true).append(true).open(files.log())
+    private::options().create(true).append(true).open(files.log())
 }
 
 fn spawn(nats_server: &Path, files: &Files, output: File) -> io::Result<Child> {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::private;
+
 /// Why a broker's directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
@@ -95,7 +97,9 @@ impl Claim {
     pub(crate) fn take(dir: &Path) -> Result<Claim, ClaimError> {
         let refused = |source| ClaimError::Refused { dir: dir.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(refused)?;
-        let lock = File::create(dir.join("lock")).map_err(refused)?;
+        let mut options = private::options();
+        let lock =
+            options.write(true).create(true).truncate(false).open(dir.join("lock")).map_err(refused)?;
         match lock.try_lock() {
             // The server's command line is compared with this path after a crash, so it has one spelling.
             Ok(()) => Ok(Claim { lock, files: Files::of(dir.canonicalize().map_err(refused)?) }),

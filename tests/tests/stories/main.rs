@@ -20,6 +20,7 @@ mod email;
 mod ends;
 mod enrol;
 mod existing;
+mod files;
 mod input;
 mod keys;
 mod late;

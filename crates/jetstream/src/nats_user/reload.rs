@@ -2,9 +2,9 @@
 //!
 //! A Unix socket beside the users' files: connecting is the question, and the one line that comes back the answer.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -104,6 +104,7 @@ impl NatsUsers {
         // That of one who was killed.
         absent_is_fine(fs::remove_file(&path))?;
         let listener = UnixListener::bind(short(&path)?.path())?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         Ok(Changes { listener, path })
     }
 }
