@@ -25,31 +25,36 @@ const UNPACKED: &str = "debian";
 /// Makes sure that every package is there.
 pub(crate) fn ensure(say: &mut dyn FnMut(&str)) -> Result<()> {
     let unpacked = target()?.join(UNPACKED);
-    for (name, file) in PACKAGES {
-        let has_to_be_installed = INSTALLED.contains(&name);
-        let is_there =
-            || is_below(Path::new("/"), file) || (!has_to_be_installed && is_below(&unpacked, file));
-        if is_there() {
-            continue;
-        }
-        if has_to_be_installed && !rustix::process::geteuid().is_root() {
-            bail!(
-                "{name} is missing, and runs only where it is installed; type: sudo apt-get install {name}"
-            );
-        }
-        say(&format!("installing Debian's package {name}"));
-        let got = if rustix::process::geteuid().is_root() { install(name) } else { unpack(name, &unpacked) };
-        got.with_context(|| format!("{name} is missing; type: sudo apt-get install {name}"))?;
-        if !is_there() {
-            bail!("{name} is installed, but holds no {file}");
-        }
+    let is_there = |name: &str, file: &str| {
+        is_below(Path::new("/"), file) || (!INSTALLED.contains(&name) && is_below(&unpacked, file))
+    };
+    let missing: Vec<(&str, &str)> =
+        PACKAGES.into_iter().filter(|(name, file)| !is_there(name, file)).collect();
+    let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
+    if names.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let by_hand = format!("type: sudo apt-get install {}", names.join(" "));
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root && names.iter().any(|name| INSTALLED.contains(name)) {
+        bail!("the tests need packages of Debian that only root can install; {by_hand}");
+    }
+    say(&format!("installing of Debian: {}", names.join(" ")));
+    let got =
+        if is_root { install(&names) } else { names.iter().try_for_each(|name| unpack(name, &unpacked)) };
+    got.with_context(|| format!("packages are missing; {by_hand}"))?;
+    match missing.iter().find(|(name, file)| !is_there(name, file)) {
+        Some((name, file)) => bail!("{name} is installed, but holds no {file}"),
+        None => Ok(()),
+    }
 }
 
 /// As root: for the whole machine. A fresh container knows no packages before the first update.
-fn install(name: &str) -> Result<()> {
-    let install = || apt_get(&["install", "--yes", "--no-install-recommends", name], Path::new("/"));
+fn install(names: &[&str]) -> Result<()> {
+    let install = || {
+        let arguments = ["install", "--yes", "--no-install-recommends"];
+        apt_get(&[&arguments[..], names].concat(), Path::new("/"))
+    };
     install().or_else(|_| {
         apt_get(&["update"], Path::new("/"))?;
         install()
