@@ -1,8 +1,10 @@
 //! Runs the fuzz targets, one after the other, from the committed seeds and from what earlier runs have found.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -24,29 +26,62 @@ pub(crate) fn run(name: Option<&str>, seconds: u64, say: &mut dyn FnMut(&str)) -
         bail!("there is no such target; there are {}", targets.join(", "));
     }
     let program = CARGO_FUZZ.ensure(&target()?, say)?;
+    say("building what is fuzzed");
+    let built = cargo_fuzz(&program, "build").args(name).status();
+    if !built.with_context(|| format!("cannot run {}", program.display()))?.success() {
+        bail!("the fuzz targets do not build");
+    }
     for target in chosen {
         say(&format!("fuzzing {target} for {seconds} s"));
-        let corpus = fuzz.join("corpus").join(target);
-        fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
-        // The manifest says what is asserted. Without a sanitizer: there is no unsafe code of ours, and sanitizers need a nightly toolchain.
-        let status = Command::new(&program)
-            .current_dir(root())
-            .args(["fuzz", "run", "--release", "--sanitizer", "none", target])
-            .args([&corpus, &fuzz.join("seeds").join(target)])
-            .arg("--")
-            .arg(format!("-max_total_time={seconds}"))
-            .arg(format!("-timeout={INPUT_SECONDS_MAX}"))
-            .arg(format!("-rss_limit_mb={MEMORY_MIB_MAX}"))
-            .arg("-print_final_stats=1")
-            .status()
-            .with_context(|| format!("cannot run {}", program.display()))?;
-        if !status.success() {
-            bail!(
-                "{target} broke a law: the input is in fuzz/artifacts/{target}; move it to fuzz/seeds/{target} under a name that says what it shows, and fix the reader"
-            );
-        }
+        fuzz_one(&program, &fuzz, target, seconds)?;
     }
     Ok(())
+}
+
+fn fuzz_one(program: &Path, fuzz: &Path, target: &str, seconds: u64) -> Result<()> {
+    let (corpus, artifacts) = (fuzz.join("corpus").join(target), fuzz.join("artifacts").join(target));
+    fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
+    let known = inputs(&artifacts);
+    let status = cargo_fuzz(program, "run")
+        .arg(target)
+        .args([&corpus, &fuzz.join("seeds").join(target)])
+        .arg("--")
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-timeout={INPUT_SECONDS_MAX}"))
+        .arg(format!("-rss_limit_mb={MEMORY_MIB_MAX}"))
+        .arg("-print_final_stats=1")
+        .status()
+        .with_context(|| format!("cannot run {}", program.display()))?;
+    if status.success() {
+        return Ok(());
+    }
+    // How it ended says nothing: cargo-fuzz fails in the same way when the fuzzer is interrupted.
+    match inputs(&artifacts).difference(&known).next() {
+        Some((input, _)) => bail!(
+            "{target} broke a law: the input is fuzz/artifacts/{target}/{}; move it to fuzz/seeds/{target} under a name that says what it shows, and fix the reader",
+            input.file_name().unwrap_or_default().display()
+        ),
+        None => bail!("{target} ended before its time, and broke no law until then"),
+    }
+}
+
+/// The manifest says what is asserted. Without a sanitizer: there is no unsafe code of ours, and sanitizers need a nightly
+/// toolchain.
+fn cargo_fuzz(program: &Path, verb: &str) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root()).args(["fuzz", verb, "--release", "--sanitizer", "none"]);
+    command
+}
+
+/// The inputs that broke a law, with the time at which each did so last.
+fn inputs(artifacts: &Path) -> BTreeSet<(PathBuf, SystemTime)> {
+    let Ok(entries) = fs::read_dir(artifacts) else { return BTreeSet::new() };
+    entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            Some((entry.path(), entry.metadata().ok()?.modified().ok()?))
+        })
+        .collect()
 }
 
 /// The names of all targets.

