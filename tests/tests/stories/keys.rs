@@ -13,6 +13,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 const PASSPHRASE: &str = "correct horse battery";
+/// How often something is broken off at most.
+const TRIES_MAX: u32 = 50;
 const MEMBERS: [&str; 5] = ["owner", "agent:shopper", "approver:local", "capturer:local", "auditor:local"];
 
 /// A whole life, in which every member's key is needed.
@@ -73,9 +75,20 @@ fn latest(place: &Place) -> usize {
     rosters.iter().filter(|path| path.extension().is_some_and(|extension| extension == "roster")).count()
 }
 
+/// Breaks something off again and again until it stood still in the middle: its steps follow each other within a
+/// millisecond, and a kill may come late.
+async fn until_hit(middle: &str, mut is_hit: impl AsyncFnMut() -> bool) {
+    for _ in 0..TRIES_MAX {
+        if is_hit().await {
+            return;
+        }
+    }
+    panic!("{TRIES_MAX} kills came late for this: {middle}");
+}
+
 /// Kills a program as soon as something has come about, if it does not end before.
 async fn killed(mut process: Process, has_come: impl Fn() -> bool) {
-    // Steps follow each other within a millisecond: this one looks without a pause.
+    // Without a pause, or it comes late every time.
     while !has_come() && !process.has_ended() {
         std::hint::spin_loop();
     }

@@ -4,11 +4,16 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use agent_otp_tests::{Needle, Place, files_below, nats_server, search};
+use agent_otp_tests::{Needle, Place, nats_server, search};
 use rustix::process::Signal;
 
-use super::{MEMBERS, PASSPHRASE, carries_a_code, homes, keys, keys_of, killed, made, sealed, shown};
+use super::{
+    MEMBERS, PASSPHRASE, carries_a_code, homes, keys, keys_of, killed, made, sealed, shown, until_hit,
+};
 
+/// What the file of a key begins with that is sealed, and of one that is not.
+const SEALED: &str = "agent-otp-sealed-identity-v1";
+const PLAIN: &str = "agent-otp-identity-v1";
 const PROMPT: &str = "Passphrase (it is not shown): ";
 
 #[tokio::test]
@@ -148,22 +153,31 @@ async fn protecting_that_is_killed_goes_on_and_leaves_no_plain_key() {
     let plain = copy(&place, "plain");
     place.set_passphrase(Some(PASSPHRASE));
     for sealed in 1..=MEMBERS.len() {
-        restore(&place, &plain);
-        // As a crash leaves it that came while a key was written.
-        let unfinished = place.dir().join("members/agent-shopper/.unfinished-x");
-        fs::copy(place.dir().join("members/agent-shopper/identity.key"), unfinished).unwrap();
-        let protecting = place.start(&["keys", "protect"]);
-        killed(protecting, || count(&place, "identity.key", "agent-otp-sealed-identity-v1") >= sealed).await;
-        assert!(count(&place, "identity.key", "") == MEMBERS.len(), "no key is lost");
-        place.agent_otp(&["keys", "protect"]).await.well();
-        assert!(shown(&place).await.values().all(|is_sealed| *is_sealed));
-        assert_eq!(search(&place.dir(), &seeds), [], "no plain key is left");
+        until_hit("so many keys are sealed", async || {
+            restore(&place, &plain);
+            // As a crash leaves it that came while a key was written.
+            let unfinished = place.dir().join("members/agent-shopper/.unfinished-x");
+            fs::copy(place.dir().join("members/agent-shopper/identity.key"), unfinished).unwrap();
+            killed(place.start(&["keys", "protect"]), || count(&place, SEALED) >= sealed).await;
+            let is_hit = count(&place, SEALED) == sealed;
+            assert!(count(&place, "") == MEMBERS.len(), "no key is lost");
+            place.agent_otp(&["keys", "protect"]).await.well();
+            assert!(shown(&place).await.values().all(|is_sealed| *is_sealed));
+            assert_eq!(search(&place.dir(), &seeds), [], "no plain key is left");
+            is_hit
+        })
+        .await;
     }
-    let unprotecting = place.start(&["keys", "unprotect"]);
-    killed(unprotecting, || count(&place, "identity.key", "agent-otp-identity-v1") >= 2).await;
-    place.agent_otp(&["keys", "unprotect"]).await.well();
-    assert!(shown(&place).await.values().all(|is_sealed| !is_sealed));
-    assert_eq!(keys(&place), keys_of(&plain), "they are the keys that they were");
+    until_hit("two keys are unsealed", async || {
+        place.agent_otp(&["keys", "protect"]).await.well();
+        killed(place.start(&["keys", "unprotect"]), || count(&place, PLAIN) >= 2).await;
+        let is_hit = count(&place, PLAIN) == 2;
+        place.agent_otp(&["keys", "unprotect"]).await.well();
+        assert!(shown(&place).await.values().all(|is_sealed| !is_sealed));
+        assert_eq!(keys(&place), keys_of(&plain), "they are the keys that they were");
+        is_hit
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -172,10 +186,16 @@ async fn another_passphrase_takes_the_place_of_the_first_also_when_it_was_broken
     let other = secret(&place, "other", "another passphrase");
     let change = ["keys", "protect", "--change", other.to_str().unwrap()];
     place.set_passphrase(Some(PASSPHRASE));
-    let was = fs::read(place.dir().join("owner/identity.key")).unwrap();
-    let changing = place.start(&change);
-    killed(changing, || fs::read(place.dir().join("owner/identity.key")).unwrap() != was).await;
-    place.agent_otp(&change).await.well();
+    let first = copy(&place, "first");
+    let changed = || contents(&place.dir()).into_iter().filter(|key| !contents(&first).contains(key)).count();
+    until_hit("one key is sealed with the other passphrase", async || {
+        restore(&place, &first);
+        killed(place.start(&change), || changed() >= 1).await;
+        let is_hit = changed() == 1;
+        place.agent_otp(&change).await.well();
+        is_hit
+    })
+    .await;
     assert_eq!(place.start_up(&[]).ended().await.code, Some(1), "the first opens nothing any more");
     place.set_passphrase(Some("another passphrase"));
     place.agent_otp(&["keys", "unprotect"]).await.well();
@@ -189,10 +209,14 @@ fn secret(place: &Place, name: &str, line: &str) -> PathBuf {
     file
 }
 
-/// How many files of this name begin so.
-fn count(place: &Place, name: &str, beginning: &str) -> usize {
-    let files = files_below(&place.dir()).into_iter().filter(|path| path.ends_with(name));
-    files.filter(|path| fs::read(path).is_ok_and(|bytes| bytes.starts_with(beginning.as_bytes()))).count()
+/// How many keys begin so.
+fn count(place: &Place, beginning: &str) -> usize {
+    contents(&place.dir()).into_iter().filter(|key| key.starts_with(beginning.as_bytes())).count()
+}
+
+/// The files of all keys.
+fn contents(dir: &Path) -> Vec<Vec<u8>> {
+    homes(dir).values().map(|home| fs::read(home.dir().join("identity.key")).unwrap()).collect()
 }
 
 /// Copies the owner's and the members' homes aside.

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use agent_otp_tests::{Needle, Place, search};
 
-use super::{MEMBERS, PASSPHRASE, carries_a_code, killed, latest, made, sealed, shown};
+use super::{MEMBERS, PASSPHRASE, carries_a_code, killed, latest, made, sealed, shown, until_hit};
 
 #[tokio::test]
 async fn an_owner_without_its_key_is_recovered_and_everyone_follows() {
@@ -48,25 +49,38 @@ async fn an_owner_without_its_key_is_recovered_and_everyone_follows() {
 async fn a_recovery_that_is_killed_between_any_two_steps_goes_on() {
     let place = Place::new();
     made(&place).await;
-    let paper = place.root().join("paper");
-    let new = ["keys", "recovery", "new", "--to", paper.to_str().unwrap()];
-    killed(place.start(&new), || paper.exists()).await;
-    place.agent_otp(&new).await.well();
-    let recover = ["keys", "recover", "--recovery-file", paper.to_str().unwrap()];
-    let (key, next) = (place.dir().join("owner/identity.key"), place.dir().join("owner/identity.next"));
-    for step in 0..3 {
+    let mut papers: Vec<PathBuf> = Vec::new();
+    until_hit("the recovery key is kept, and no roster names it", async || {
         let number = latest(&place);
-        fs::remove_dir_all(place.root().join("lost")).ok();
-        fs::rename(&key, place.root().join("lost")).unwrap();
-        fs::remove_file(place.root().join("lost")).unwrap();
-        let has_come = || match step {
-            0 => next.exists(),
-            1 => latest(&place) > number,
-            _ => key.exists(),
-        };
-        killed(place.start(&recover), has_come).await;
-        place.agent_otp(&recover).await.well();
-        assert!(key.exists() && !next.exists());
+        let paper = place.root().join(format!("paper-{}", papers.len()));
+        let mut new = vec!["keys", "recovery", "new", "--to", paper.to_str().unwrap()];
+        if let Some(present) = papers.last() {
+            new.extend(["--recovery-file", present.to_str().unwrap()]);
+        }
+        killed(place.start(&new), || paper.exists()).await;
+        let is_hit = paper.exists() && latest(&place) == number;
+        place.agent_otp(&new).await.well();
+        papers.push(paper);
+        is_hit
+    })
+    .await;
+    let recover = ["keys", "recover", "--recovery-file", papers.last().unwrap().to_str().unwrap()];
+    let (key, next) = (place.dir().join("owner/identity.key"), place.dir().join("owner/identity.next"));
+    for (middle, signed) in [("the new key is kept", 0), ("it has signed a roster", 1)] {
+        until_hit(middle, async || {
+            let number = latest(&place);
+            fs::remove_file(&key).unwrap();
+            let stands = || next.exists() && latest(&place) == number + signed;
+            killed(place.start(&recover), stands).await;
+            let (is_hit, is_half_done) = (stands(), next.exists());
+            place.agent_otp(&recover).await.well();
+            assert!(key.exists() && !next.exists());
+            if is_half_done {
+                assert_eq!(latest(&place), number + 1, "the one roster");
+            }
+            is_hit
+        })
+        .await;
     }
     let _up = place.up().await;
     carries_a_code(&place).await;
