@@ -59,7 +59,7 @@ async fn a_request_expires_at_its_deadline() {
     let place = Place::new();
     let _up = place.up().await;
     let (mut unheard, mut unanswered) =
-        tokio::join!(place.request(&["--ttl", "1s"]), place.request(&["--ttl", "2s"]));
+        tokio::join!(place.request(&["--ttl", "1s"]), place.request(&["--ttl", "10s"]));
     place.approve(&unanswered.id).await;
     for asked in [&mut unheard, &mut unanswered] {
         let ended = asked.ended().await;
@@ -78,10 +78,10 @@ async fn a_deadline_that_passes_while_everything_is_down_is_recorded_when_it_is_
     let place = Place::new();
     let up = place.up().await;
     let mut watch = place.watch().await;
-    let asked = place.request(&["--ttl", "3s"]).await;
+    let asked = place.request(&["--ttl", "10s"]).await;
     let requested = watch.until(&asked.id, EventType::Requested).await;
     up.stop().await.well();
-    let deadline = requested.time.after(Duration::from_secs(3));
+    let deadline = requested.time.after(Duration::from_secs(10));
     eventually("the deadline to pass", async || (clock::now() > deadline).then_some(())).await;
     assert!(!place.history(&asked.id).await.contains(&"expired".to_owned()));
     let _up = place.up().await;
