@@ -142,7 +142,7 @@ impl Place {
     }
 
     /// Types the same with further variables in its environment.
-    pub(crate) fn start_with<'a>(
+    pub fn start_with<'a>(
         &self,
         arguments: &[&str],
         environment: impl IntoIterator<Item = (&'a str, &'a str)>,

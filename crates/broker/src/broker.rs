@@ -25,7 +25,7 @@ use crate::ready;
 const START: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
 
-/// A running nats-server. Dropped, it is killed; what was stored is stored, but [`Broker::stop`] is kinder.
+/// A running nats-server. Dropped, it is killed, and gone; what was stored is stored, but [`Broker::stop`] is kinder.
 #[derive(Debug)]
 #[must_use = "a broker that is dropped is killed"]
 pub struct Broker {
@@ -179,7 +179,10 @@ impl Broker {
         let pid = child.id().unwrap_or_default();
         let mut broker = Broker { child, pid, port: 0, config, claim };
         match broker.become_ready().await {
-            Ok(port) => Ok(Broker { port, ..broker }),
+            Ok(port) => {
+                broker.port = port;
+                Ok(broker)
+            }
             Err(error) => {
                 broker.discard().await;
                 Err(error)
@@ -323,6 +326,13 @@ impl Broker {
                 Err(_elapsed) => Err(ReloadError::Unanswered),
             }
         }
+    }
+}
+
+impl Drop for Broker {
+    /// Whoever drops it may delete its directory, or start another one in it.
+    fn drop(&mut self) {
+        child::kill(&mut self.child);
     }
 }
 

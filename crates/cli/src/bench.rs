@@ -8,6 +8,7 @@ mod memory;
 mod open;
 mod stage;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::bench::figures::{Rate, Spread, Tally};
 use crate::bench::memory::Memory;
 use crate::bench::open::Crowd;
 use crate::bench::stage::Stage;
-use crate::print;
+use crate::{print, scratch};
 
 /// How many requests are under way at a time.
 const IN_FLIGHT: [usize; 2] = [1, 64];
@@ -53,56 +54,73 @@ struct Ratio {
 }
 
 pub(crate) async fn run(options: Bench) -> anyhow::Result<ExitCode> {
-    let found =
-        agent_otp_broker::find_or_install(options.nats_server.as_deref(), &mut |line| print::say(line))?;
-    let dir = tempfile::Builder::new().prefix("agent-otp-bench-").tempdir()?;
-    print::say(&format!(
-        "Measuring on brokers of our own (sync_interval: always), in {}, which is deleted at the end.",
-        dir.path().display()
-    ));
-    let stage = Stage::start(&found.path, &dir.path().join("real")).await?;
-    let bare = Bare::start(&found.path, &dir.path().join("bare")).await?;
-    let idle = memory::of(&stage);
-    let (mut lives, mut floor) = (Vec::new(), Vec::new());
-    for in_flight in IN_FLIGHT {
-        print::say(&format!("lives of requests, {in_flight} in flight, and the same operations bare"));
-        life::during(&stage, in_flight, WARM_UP).await?;
-        bare.during(in_flight, WARM_UP).await?;
-        let turn = Duration::from_secs(options.seconds) / TURNS;
-        let (mut real_tally, mut bare_tally) = (Tally::default(), Tally::default());
-        for _ in 0..TURNS {
-            real_tally.add(life::during(&stage, in_flight, turn).await?);
-            bare_tally.add(bare.during(in_flight, turn).await?);
-        }
-        lives.push(real_tally.rate(in_flight));
-        floor.push(bare_tally.rate(in_flight));
-    }
-    let load = memory::of(&stage);
-    bare.stop().await?;
-    print::say(&format!("{} mails, from the end of DATA to the code", options.mails));
-    let data_to_code_ms = mail::data_to_code(&stage, options.mails).await?;
-    stage.stop().await?;
-    let open = open::commands(&found.path, &dir.path().join("open"), &options.open).await?;
-
-    let ratio = lives.iter().zip(&floor).map(|(real, bare)| Ratio {
-        in_flight: real.in_flight,
-        ratio: figures::rounded(real.per_second / bare.per_second),
-    });
-    let report = Report {
-        nats_server: found.version.to_string(),
-        sync_interval: "always",
-        ratio: ratio.collect(),
-        lives,
-        bare: floor,
-        data_to_code_ms,
-        open_ratio: open::ratio(&open),
-        open,
-        memory_mib: Memory { idle, load },
-    };
+    let report = scratch::within("agent-otp-bench-", async |dir| measure(&options, dir).await).await?;
     if options.json {
         print::out(&print::json(&report)?);
     } else {
         print::out(report.to_string().trim_end());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn measure(options: &Bench, dir: &Path) -> anyhow::Result<Report> {
+    let found =
+        agent_otp_broker::find_or_install(options.nats_server.as_deref(), &mut |line| print::say(line))?;
+    print::say(&format!(
+        "Measuring on brokers of our own (sync_interval: always), in {}, which is deleted at the end.",
+        dir.display()
+    ));
+    let stage = Stage::start(&found.path, &dir.join("real")).await?;
+    let bare = Bare::start(&found.path, &dir.join("bare")).await?;
+    let idle = memory::of(&stage);
+    let (mut lives, mut floor) = (Vec::new(), Vec::new());
+    for in_flight in IN_FLIGHT {
+        let (real, below) = in_turns(&stage, &bare, in_flight, options.seconds).await?;
+        lives.push(real);
+        floor.push(below);
+    }
+    let load = memory::of(&stage);
+    bare.stop().await?;
+    print::say(&format!("{} mails, from the end of DATA to the code", options.mails));
+    let data_to_code_ms = mail::data_to_code(&stage, options.mails).await?;
+    stage.stop().await?;
+    let open = open::commands(&found.path, &dir.join("open"), &options.open).await?;
+    Ok(Report {
+        nats_server: found.version.to_string(),
+        sync_interval: "always",
+        ratio: ratios(&lives, &floor),
+        lives,
+        bare: floor,
+        data_to_code_ms,
+        open_ratio: open::ratio(&open),
+        open,
+        memory_mib: Memory { idle, load },
+    })
+}
+
+/// Measures real lives and bare ones.
+async fn in_turns(
+    stage: &Stage,
+    bare: &Bare,
+    in_flight: usize,
+    seconds: u64,
+) -> anyhow::Result<(Rate, Rate)> {
+    print::say(&format!("lives of requests, {in_flight} in flight, and the same operations bare"));
+    life::during(stage, in_flight, WARM_UP).await?;
+    bare.during(in_flight, WARM_UP).await?;
+    let turn = Duration::from_secs(seconds) / TURNS;
+    let (mut real_tally, mut bare_tally) = (Tally::default(), Tally::default());
+    for _ in 0..TURNS {
+        real_tally.add(life::during(stage, in_flight, turn).await?);
+        bare_tally.add(bare.during(in_flight, turn).await?);
+    }
+    Ok((real_tally.rate(in_flight), bare_tally.rate(in_flight)))
+}
+
+fn ratios(lives: &[Rate], bare: &[Rate]) -> Vec<Ratio> {
+    let ratio = |(real, bare): (&Rate, &Rate)| Ratio {
+        in_flight: real.in_flight,
+        ratio: figures::rounded(real.per_second / bare.per_second),
+    };
+    lives.iter().zip(bare).map(ratio).collect()
 }

@@ -3,6 +3,7 @@
 mod search;
 mod tale;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use crate::listen::Listening;
 use crate::place::Place;
 use crate::sources::SourcePorts;
 use crate::stack::{Options, Stack};
-use crate::{print, setup};
+use crate::{print, scratch, setup};
 
 /// How long any one step may take.
 const STEP: Duration = Duration::from_secs(20);
@@ -37,14 +38,19 @@ const ALPHABET: &[u8; 16] = b"GHJKMNPQRTVWXYZ7";
 const AGENT: &str = "shopper";
 
 pub(crate) async fn run(demo: Demo, passphrase: Option<Passphrase>) -> anyhow::Result<ExitCode> {
+    let shown = scratch::within("agent-otp-demo-", async |dir| show(&demo, dir, passphrase).await);
+    Ok(if shown.await? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Shows everything; whether every promise held.
+async fn show(demo: &Demo, dir: &Path, passphrase: Option<Passphrase>) -> anyhow::Result<bool> {
     let found = agent_otp_broker::find_or_install(demo.nats_server.as_deref(), &mut |line| print::say(line))?;
-    let dir = tempfile::Builder::new().prefix("agent-otp-demo-").tempdir()?;
-    let place = Place::at(Some(dir.path().join("data")))?.with(passphrase);
+    let place = Place::at(Some(dir.join("data")))?.with(passphrase);
     let mut tale = Tale::new(demo.json);
     tale.tell(
         "Everything below is real: a nats-server, a relay, an agent, a user and an SMTP listener, on this",
     );
-    tale.tell(&format!("machine, in {}, which is deleted at the end.", dir.path().display()));
+    tale.tell(&format!("machine, in {}, which is deleted at the end.", dir.display()));
     let options = Options {
         broker: Which::Own(Own { nats_server: found.path, nats_port: None, listening: Listening::default() }),
         command: "agent-otp demo",
@@ -52,16 +58,10 @@ pub(crate) async fn run(demo: Demo, passphrase: Option<Passphrase>) -> anyhow::R
         mail: MailProof { accept_unverified_mail: true, ..MailProof::default() },
     };
     let stack = Stack::start(&place, options, &mut |line| print::say(line)).await?;
-    let told = tokio::select! {
-        told = Cast::tell(&place, &stack, &mut tale) => told,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
-            Err(anyhow::anyhow!("interrupted"))
-        }
-    };
-    stack.stop().await?;
-    told?;
-    Ok(if tale.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let told = Cast::tell(&place, &stack, &mut tale).await;
+    let stopped = stack.stop().await;
+    told.and(stopped)?;
+    Ok(tale.end())
 }
 
 /// Who takes part, and what they use.

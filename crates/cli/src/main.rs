@@ -28,6 +28,7 @@ mod print;
 mod qr;
 mod request;
 mod revoke;
+mod scratch;
 mod serve;
 mod server;
 mod setup;

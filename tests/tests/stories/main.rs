@@ -31,6 +31,7 @@ mod paste;
 mod permissions;
 mod race;
 mod relays;
+mod scratch;
 mod secrecy;
 mod sender;
 mod serve;
