@@ -37,7 +37,7 @@ pub use memory::{Copy, copies};
 pub use parties::{Parties, Party};
 pub use place::{Place, Run, is_alive, strings};
 pub use process::{Ended, Process};
-pub use programs::{cargo, nats_server, root};
+pub use programs::{cargo, nats_server, program, root};
 pub use proxy::Proxy;
 pub use search::{Needle, files_below, search};
 pub use typing::Terminal;

@@ -27,7 +27,8 @@ pub fn cargo() -> Command {
 }
 
 /// Where a program of ours lies, built.
-pub(crate) fn program(name: &str) -> PathBuf {
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(build).join(name)
 }

@@ -64,6 +64,8 @@ async fn main() -> ExitCode {
         .with_env_filter(log_filter())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // A terminal that is gone is no reason to break down.
+        .log_internal_errors(false)
         .init();
     if let Err(error) = hidden {
         tracing::warn!(%error, "the memory of this process is not hidden");

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use agent_otp_agent::{Agent, Asking, Newer, Pending, Progress, WaitError};
 use agent_otp_domain::{Code, Filter, Role, Sought};
+use agent_otp_jetstream::Interrupt;
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::args::Request;
-use crate::interrupt::Interrupt;
 use crate::place::Place;
 use crate::{exit, print};
 

@@ -9,12 +9,11 @@ use std::process::ExitCode;
 use agent_otp_domain::Digest;
 use agent_otp_jetstream::process::hide_memory;
 use agent_otp_jetstream::provision::{Settings, VaultStorage, provision};
-use agent_otp_jetstream::{ClientCertificate, Connection, Credentials, Login, Server, Trust, Who};
+use agent_otp_jetstream::{ClientCertificate, Connection, Credentials, Interrupt, Login, Server, Trust, Who};
 use agent_otp_relay::Relay;
 use agent_otp_relay::owners::Owners;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -33,7 +32,7 @@ struct Cli {
 enum Verb {
     /// Makes the streams and durables that are missing, and says what differs from what is there.
     Provision(Broker),
-    /// Serves until it is told to stop (SIGINT or SIGTERM); any number of relays may serve side by side.
+    /// Serves until it is told to stop (SIGINT, SIGTERM or SIGHUP); any number of relays may serve side by side.
     Serve(Serve),
     /// Says whom the relays serve: they read the list anew within a second.
     Owner {
@@ -130,6 +129,8 @@ async fn main() -> ExitCode {
         .with_env_filter(log_filter())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // A terminal that is gone is no reason to break down.
+        .log_internal_errors(false)
         .init();
     if let Err(error) = hidden {
         warn!(%error, "the memory of this process is not hidden");
@@ -160,11 +161,10 @@ async fn run(verb: Verb) -> anyhow::Result<()> {
                 Some(owners) => relay.for_owners(owners),
                 None => relay,
             };
-            let (mut interrupt, mut terminate) =
-                (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            let mut interrupt = Interrupt::new()?;
             let stopping = stop.clone();
             let signals = async move {
-                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+                interrupt.came().await;
                 stopping.cancel();
             };
             tokio::select! {

@@ -95,7 +95,7 @@ async fn a_deadline_that_passes_while_everything_is_down_is_recorded_when_it_is_
 async fn ctrl_c_cancels_the_request() {
     let place = Place::new();
     let _up = place.up().await;
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let mut asked = place.request(&[]).await;
         asked.signal(signal);
         let ended = asked.ended().await;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use agent_otp_tests::{Place, eventually, is_alive, strings};
+use agent_otp_tests::{Place, eventually, is_alive, nats_server, program, strings};
 use rustix::process::Signal;
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn ports_are_kept_from_one_start_to_the_next() {
 #[tokio::test]
 async fn a_signal_leaves_nothing_running() {
     let place = Place::new();
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let mut up = place.up().await;
         let run = place.run();
         assert!(run.has_broker());
@@ -80,6 +80,28 @@ async fn a_signal_leaves_nothing_running() {
         assert!(!run.has_broker());
         assert!(!place.dir().join("run.json").exists());
     }
+}
+
+#[tokio::test]
+async fn the_end_of_the_terminal_is_ignored_by_whoever_was_started_so() {
+    let place = Place::new();
+    let (program, nats_server) = (program("agent-otp"), nats_server());
+    let up = format!(
+        "trap '' HUP; exec {} --data {} up --nats-server {}",
+        program.display(),
+        place.dir().display(),
+        nats_server.display()
+    );
+    let mut up = place.spawn("/bin/sh", &["-c", &up]);
+    eventually("`up` to be ready", async || up.said().contains("Agent OTP is up").then_some(())).await;
+    up.signal(Signal::HUP);
+    // A signal that is heard is not ignored any more.
+    let status = fs::read_to_string(format!("/proc/{}/status", up.pid())).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    assert!(ignored.ends_with('1'), "{status}");
+    assert!(place.pending().await.is_empty(), "it goes on");
+    up.signal(Signal::TERM);
+    up.ended().await.well();
 }
 
 #[tokio::test]
