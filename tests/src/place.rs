@@ -310,6 +310,16 @@ impl Run {
         kill(self.nats_pid, Signal::KILL);
     }
 
+    /// Has the broker stand still: it keeps its connections, and says nothing.
+    pub fn stop_broker(&self) {
+        kill(self.nats_pid, Signal::STOP);
+    }
+
+    /// Has it go on.
+    pub fn continue_broker(&self) {
+        kill(self.nats_pid, Signal::CONT);
+    }
+
     /// Whether the broker's process is there; a dead one that nobody has waited for is not.
     #[must_use]
     pub fn has_broker(&self) -> bool {

@@ -60,6 +60,15 @@ impl Place {
         Terminal { master, child, screen }
     }
 
+    /// Types the same where nothing can be written to standard output, and waits for its end.
+    pub async fn on_a_full_disk(&self, arguments: &[&str]) -> Ended {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let child = self.with_input(arguments, Stdio::null(), full.into(), Stdio::piped());
+        let output = within("the end on a full disk", child.wait_with_output()).await.unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        Ended { code: output.status.code(), stdout: String::new(), stderr }
+    }
+
     fn with_input(&self, arguments: &[&str], stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Child {
         let mut command = Command::new(programs::program("agent-otp"));
         command.arg("--data").arg(self.dir()).args(arguments);

@@ -92,7 +92,7 @@ impl Enrolling<'_> {
             let login = run.access(self.place)?.operator("enroller")?;
             let connection = Connection::open(&login, &who).await?;
             let reception = Reception::open(connection, &self.owner_id, &self.token.id()).await?;
-            self.greet(run);
+            self.greet(run).context("the token could not be written to stdout")?;
             self.attend(reception, run, stop).await
         };
         let received = received.await;
@@ -105,7 +105,7 @@ impl Enrolling<'_> {
     }
 
     /// Shows the token: on stdout for programs, and how it is used on stderr.
-    fn greet(&self, run: &Run) {
+    fn greet(&self, run: &Run) -> std::io::Result<()> {
         let Invitation { url, role, name, expires_at, .. } = self.token.invitation();
         let text = self.token.written();
         print::say(&format!("To enrol {role}:{name}, type on its machine:  agent-otp join -"));
@@ -117,13 +117,14 @@ impl Enrolling<'_> {
                 print::say(&line);
             }
         }
-        print::secret(text.as_bytes());
+        print::secret(text.as_bytes())?;
         if run.nats_public_url.is_none() && *url == run.nats_url {
             print::say(&format!(
                 "Only this machine reaches {url}: for another one, start `agent-otp up --listen ADDRESS` first."
             ));
         }
         print::say("Waiting for it; Ctrl-C makes the token void.");
+        Ok(())
     }
 
     async fn attend(

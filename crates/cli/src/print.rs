@@ -1,6 +1,7 @@
 //! The two places that a program may print to: stdout for what was asked, stderr for the rest.
 
 use std::io::Write as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -27,18 +28,34 @@ pub(crate) fn is_heard() -> bool {
 }
 
 /// Writes a line to stdout that nobody else may read: past the buffer of the standard library, which keeps it.
-pub(crate) fn secret(line: &[u8]) {
-    let stdout = std::io::stdout().lock();
+///
+/// # Errors
+///
+/// If not all of it is written.
+pub(crate) fn secret(line: &[u8]) -> std::io::Result<()> {
     let mut whole = Zeroizing::new(Vec::with_capacity(line.len() + 1));
     whole.extend_from_slice(line);
     whole.push(b'\n');
-    let mut rest = whole.as_slice();
+    write(std::io::stdout().lock().as_fd(), &whole)
+}
+
+fn write(to: BorrowedFd<'_>, mut rest: &[u8]) -> std::io::Result<()> {
     while !rest.is_empty() {
-        match rustix::io::write(&stdout, rest) {
+        match rustix::io::write(to, rest) {
             Ok(written) => rest = rest.get(written..).unwrap_or_default(),
             Err(Errno::INTR) => {}
-            Err(_gone) => return,
+            // Whoever shares this pipe wants nobody to wait in it, and it is full.
+            Err(Errno::AGAIN) => wait_until_writable(to)?,
+            Err(error) => return Err(error.into()),
         }
+    }
+    Ok(())
+}
+
+fn wait_until_writable(to: BorrowedFd<'_>) -> std::io::Result<()> {
+    match poll(&mut [PollFd::from_borrowed_fd(to, PollFlags::OUT)], None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -50,4 +67,37 @@ pub(crate) fn say(line: &str) {
 /// A value as JSON, on one line.
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> anyhow::Result<String> {
     Ok(serde_json::to_string(value)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::thread;
+
+    use rustix::fs::{OFlags, fcntl_setfl};
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_in_which_nobody_waits_takes_the_whole_line_once_it_is_read() {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
+        let mut before = 0;
+        while let Ok(written) = rustix::io::write(&writer, &[b'.'; 4_096]) {
+            before += written;
+        }
+        let read = thread::spawn(move || {
+            let mut read = Vec::new();
+            reader.read_to_end(&mut read).map(|_| read)
+        });
+        write(writer.as_fd(), b"482913\n").unwrap();
+        drop(writer);
+        assert_eq!(read.join().unwrap().unwrap().get(before..), Some(b"482913\n".as_slice()));
+    }
+
+    #[test]
+    fn what_is_not_written_is_an_error() {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        assert!(write(full.as_fd(), b"482913\n").is_err());
+    }
 }

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use agent_otp_agent::{Agent, Asking, Newer, Pending, Progress, WaitError};
-use agent_otp_domain::{Code, Filter, Role, Sought};
-use agent_otp_jetstream::Interrupt;
+use agent_otp_domain::{Code, Filter, MemberId, Role, Sought};
+use agent_otp_jetstream::{Interrupt, Login};
+use agent_otp_keyring::Home;
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 use serde_json::json;
@@ -19,12 +20,13 @@ pub(crate) async fn run(place: &Place, asked: Request) -> anyhow::Result<ExitCod
     let (id, outcome) = ask(place, asked).await;
     match outcome {
         Ok((code, newer)) => {
-            if as_json {
-                print_json(&code, id.as_deref())?;
+            let printed = if as_json {
+                print_json(&code, id.as_deref())
             } else {
-                print::secret(code.expose().as_bytes());
-            }
+                print::secret(code.expose().as_bytes())
+            };
             drop(code);
+            printed.context("the code was claimed, and could not be written to stdout: ask again")?;
             match newer {
                 Some(newer) => stay(newer, id.as_deref(), as_json).await,
                 None => Ok(ExitCode::SUCCESS),
@@ -39,12 +41,11 @@ pub(crate) async fn run(place: &Place, asked: Request) -> anyhow::Result<ExitCod
     }
 }
 
-fn print_json(code: &Code, id: Option<&str>) -> anyhow::Result<()> {
+fn print_json(code: &Code, id: Option<&str>) -> std::io::Result<()> {
     // Room for any link with every character escaped: a line that grows would leave copies behind.
     let mut line = Zeroizing::new(Vec::with_capacity(2 * Code::LINK_BYTES_MAX + 256));
     serde_json::to_writer(&mut *line, &Consumed { code: code.expose(), id, state: "consumed" })?;
-    print::secret(&line);
-    Ok(())
+    print::secret(&line)
 }
 
 /// Stays for a newer code, until the request's deadline or Ctrl-C.
@@ -89,17 +90,46 @@ type Answer = (Code, Option<Newer>);
 
 async fn ask(place: &Place, asked: Request) -> (Option<String>, anyhow::Result<Answer>) {
     let stays = asked.stay;
-    let pending = match begin(place, asked).await {
-        Ok(pending) => pending,
+    let (pending, interrupt) = match standing(place, asked).await {
+        Ok(standing) => standing,
         Err(error) => return (None, Err(error)),
     };
     let id = pending.key().request.to_string();
     print::say(&format!("requested  {id}  (until {})", pending.expires_at()));
     print::say(&format!("           the user decides: {} approve {id}", place.typed_by(Role::Approver)));
-    (Some(id), wait(pending, stays).await)
+    (Some(id), wait(pending, interrupt, stays).await)
 }
 
-async fn begin(place: &Place, asked: Request) -> anyhow::Result<Pending> {
+/// The request once it stands, and what has listened for Ctrl-C since before it did.
+async fn standing(place: &Place, asked: Request) -> anyhow::Result<(Pending, Interrupt)> {
+    let begun = prepare(place, asked)?;
+    // Not before: Ctrl-C at the prompt is the prompt's.
+    let mut interrupt = Interrupt::new()?;
+    tokio::select! {
+        pending = begun.ask() => Ok((pending?, interrupt)),
+        () = interrupt.came() => {
+            print::say("cancelled  before the request was known to stand; if it does, it lapses by itself");
+            Err(WaitError::Cancelled.into())
+        }
+    }
+}
+
+/// All that a request needs, before anybody is asked.
+struct Prepared {
+    login: Login,
+    home: Home,
+    agent: MemberId,
+    asking: Asking,
+}
+
+impl Prepared {
+    async fn ask(self) -> anyhow::Result<Pending> {
+        let agent = Agent::connect(&self.login, self.home, self.agent).await?;
+        agent.request(self.asking).await.context("the request was not made")
+    }
+}
+
+fn prepare(place: &Place, asked: Request) -> anyhow::Result<Prepared> {
     let Sought { sender, content } =
         place.services()?.sought(&asked.from, asked.channel).context("--from names nobody")?;
     if sender.to_string() != asked.from {
@@ -122,16 +152,16 @@ async fn begin(place: &Place, asked: Request) -> anyhow::Result<Pending> {
         bail!("there is no agent `{}` here; known: {}", asked.agent, known.join(", "));
     }
     tokio::task::block_in_place(|| place.unlock([&home]))?;
-    let home = place.member(Role::Agent, &asked.agent);
-    let login = place.member_login(Role::Agent, &asked.agent)?;
-    let agent = Agent::connect(&login, home, asked.agent).await?;
-    let asking = Asking { reason: asked.reason, filter, ttl: asked.ttl };
-    agent.request(asking).await.context("the request was not made")
+    Ok(Prepared {
+        login: place.member_login(Role::Agent, &asked.agent)?,
+        home: place.member(Role::Agent, &asked.agent),
+        agent: asked.agent,
+        asking: Asking { reason: asked.reason, filter, ttl: asked.ttl },
+    })
 }
 
-async fn wait(pending: Pending, stays: bool) -> anyhow::Result<Answer> {
+async fn wait(pending: Pending, mut interrupt: Interrupt, stays: bool) -> anyhow::Result<Answer> {
     let canceller = pending.canceller();
-    let mut interrupt = Interrupt::new()?;
     let newer = if stays { Some(pending.newer().await?) } else { None };
     tokio::select! {
         code = pending.wait_telling(teller()) => Ok((code?, newer)),

@@ -1,5 +1,6 @@
 //! The early ends: denied, expired, cancelled; each erases what was captured.
 
+use std::fs;
 use std::time::Duration;
 
 use agent_otp_domain::EventType;
@@ -102,4 +103,47 @@ async fn ctrl_c_cancels_the_request() {
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(12), ""));
         assert_eq!(place.history(&asked.id).await, strings(["requested", "cancelled"]));
     }
+}
+
+#[tokio::test]
+async fn ctrl_c_before_the_request_stands_ends_with_twelve_too() {
+    let place = Place::new();
+    let _up = place.up().await;
+    let run = place.run();
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        run.stop_broker();
+        let mut asking = place.start_request(&[]);
+        eventually("it to listen to signals", async || hears(asking.pid(), signal).then_some(())).await;
+        asking.signal(signal);
+        let ended = asking.ended().await;
+        run.continue_broker();
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(12), ""), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_cannot_be_printed_is_not_passed_over() {
+    let place = Place::new();
+    let _up = place.up().await;
+    for options in [&[][..], &["--json"]] {
+        let words = ["request", "--agent", "shopper", "--from", "github.com", "--reason", "Sign in"];
+        let user = async {
+            let asked = eventually("the request", async || place.pending().await.pop()).await;
+            place.approve(asked["id"].as_str().unwrap()).await;
+            place.mail(FROM, TEXT).await;
+        };
+        let words = [&words, options].concat();
+        let (ended, ()) = tokio::join!(place.on_a_full_disk(&words), user);
+        assert_eq!(ended.code, Some(1));
+        let said = "the code was claimed, and could not be written to stdout: ask again";
+        assert!(ended.stderr.contains(said), "{ended:?}");
+    }
+}
+
+/// Whether a process has a handler for this signal.
+fn hears(pid: u32, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    caught & (1 << (signal.as_raw() - 1)) != 0
 }
