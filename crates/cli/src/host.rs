@@ -178,9 +178,9 @@ impl Host {
         stop: &CancellationToken,
         say: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
-        loop {
+        while !stop.is_cancelled() {
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => {}
                 died = Running::died(self.running.as_mut()) => {
                     let how = died?;
                     self.start_again(&how, stop, say).await?;
@@ -199,6 +199,7 @@ impl Host {
                 }
             }
         }
+        Ok(())
     }
 
     async fn start_again(
@@ -208,8 +209,10 @@ impl Host {
         say: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
         say(&format!("nats-server has died ({how}); it is started again"));
-        self.replace(stop).await?;
-        say(&format!("nats-server runs again as pid {}", self.run.nats_pid.unwrap_or_default()));
+        if let Some(pid) = self.replace(stop).await {
+            self.say_running()?;
+            say(&format!("nats-server runs again as pid {pid}"));
+        }
         Ok(())
     }
 
@@ -229,33 +232,41 @@ impl Host {
         Ok(reloaded?)
     }
 
-    async fn replace(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
-        let Some(running) = &mut self.running else { bail!("there is no broker") };
+    /// Starts brokers until one stays that is provisioned, and says which process it is; none if it is told to stop before.
+    async fn replace(&mut self, stop: &CancellationToken) -> Option<u32> {
+        loop {
+            match stop.run_until_cancelled(self.start_next()).await? {
+                Ok(pid) => return Some(pid),
+                Err(error) => warn!(error = exit::chain(&error), "nats-server does not start"),
+            }
+            stop.run_until_cancelled(tokio::time::sleep(RESTART_AFTER)).await?;
+        }
+    }
+
+    async fn start_next(&mut self) -> anyhow::Result<u32> {
+        let running = self.running.as_mut().context("there is no broker")?;
         // Its directory is let go of before the next one takes it.
         drop(running.broker.take());
-        loop {
-            match Broker::start(&running.nats_server, running.config.clone()).await {
-                Ok(broker) => {
-                    self.run.nats_pid = Some(broker.pid());
-                    running.broker = Some(broker);
-                    self.provision().await?;
-                    return self.say_running();
-                }
-                Err(error) => warn!(%error, "nats-server does not start"),
-            }
-            tokio::select! {
-                () = stop.cancelled() => bail!("stopped while nats-server did not start"),
-                () = tokio::time::sleep(RESTART_AFTER) => {}
-            }
+        let mut broker = Broker::start(&running.nats_server, running.config.clone()).await?;
+        tokio::select! {
+            provisioned = self.provision() => provisioned?,
+            exited = broker.exited() => bail!("it has died before it was provisioned ({})", exited?),
         }
+        let pid = broker.pid();
+        self.run.nats_pid = Some(pid);
+        self.running.as_mut().context("there is no broker")?.broker = Some(broker);
+        Ok(pid)
     }
 
     /// Stops the broker, and says that nothing runs any more.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        if let Some(broker) = self.running.and_then(|running| running.broker) {
-            broker.stop().await?;
-        }
-        self.place.say_stopped()
+        let stopped = match self.running.and_then(|running| running.broker) {
+            Some(broker) => broker.stop().await,
+            None => Ok(()),
+        };
+        let said = self.place.say_stopped();
+        stopped?;
+        said
     }
 }
 

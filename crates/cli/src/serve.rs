@@ -48,8 +48,8 @@ async fn broker(place: &Place, options: ServeBroker, stop: CancellationToken) ->
     up::greet_others(&host.run);
     let kept = host.keep(&stop, &mut say).await;
     print::say("stopping");
-    host.stop().await?;
-    kept
+    let stopped = host.stop().await;
+    kept.and(stopped)
 }
 
 async fn relay(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::Result<()> {

@@ -48,13 +48,11 @@ impl Stack {
         let parties = Parties::new(place, access.clone(), command);
         let trail = Parties::new(place, access, command);
         let mut stack = Self { host, parties, trail, told: Vec::new() };
-        match stack.start_parties(place, &source_ports, &mail, say).await {
-            Ok(()) => Ok(stack),
-            Err(error) => {
-                stack.stop().await?;
-                Err(error)
-            }
-        }
+        let started = stack.start_parties(place, &source_ports, &mail, say).await;
+        let Err(error) = started else { return Ok(stack) };
+        // The reason for which it did not start is what the caller is told.
+        stack.stop().await.ok();
+        Err(error)
     }
 
     async fn start_parties(

@@ -28,8 +28,8 @@ async fn serve(place: &Place, up: Up, stop: &CancellationToken) -> anyhow::Resul
     let mut stack = started?;
     let served = stack.serve(stop, &mut say).await;
     say("stopping");
-    stack.stop().await?;
-    served
+    let stopped = stack.stop().await;
+    served.and(stopped)
 }
 
 async fn start(place: &Place, up: Up, say: &mut dyn FnMut(&str)) -> anyhow::Result<Stack> {
