@@ -4,13 +4,20 @@ use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use etcetera::BaseStrategy;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use tokio::time::sleep;
 
 use crate::package::{Package, VERSION};
+
+/// How often it is looked whether another process still installs.
+const LOOK: Duration = Duration::from_millis(100);
+/// How the names of scratch directories begin.
+const SCRATCH: &str = "install-";
 
 /// A directory for one version of the program.
 #[derive(Debug)]
@@ -42,23 +49,29 @@ impl Cache {
     }
 
     /// Waits until no other process installs here, saying so if it has to; lasts as long as the file.
-    pub(crate) fn lock(&self, say: &mut dyn FnMut(&str)) -> io::Result<File> {
+    pub(crate) async fn lock(&self, say: &mut dyn FnMut(&str)) -> io::Result<File> {
         fs::create_dir_all(&self.dir)?;
         let lock = File::create(self.dir.join("lock"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                say("waiting for another process that installs nats-server");
-                lock.lock()?;
+        if !is_taken(&lock)? {
+            say("waiting for another process that installs nats-server");
+            // A wait in the kernel would outlast whoever gives it up.
+            while !is_taken(&lock)? {
+                sleep(LOOK).await;
             }
-            Err(TryLockError::Error(error)) => return Err(error),
         }
         Ok(lock)
     }
 
-    /// A scratch directory on the cache's own file system.
+    /// A scratch directory on the cache's own file system. Those of installers that were killed are deleted: whoever asks
+    /// holds the lock.
     pub(crate) fn scratch(&self) -> io::Result<TempDir> {
-        tempfile::Builder::new().prefix("install-").tempdir_in(&self.dir)
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            if entry.file_name().as_encoded_bytes().starts_with(SCRATCH.as_bytes()) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        tempfile::Builder::new().prefix(SCRATCH).tempdir_in(&self.dir)
     }
 
     /// Moves the program in, at once and whole.
@@ -66,6 +79,14 @@ impl Cache {
         fs::set_permissions(program, Permissions::from_mode(0o755))?;
         File::open(program)?.sync_all()?;
         fs::rename(program, self.program())
+    }
+}
+
+fn is_taken(lock: &File) -> io::Result<bool> {
+    match lock.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

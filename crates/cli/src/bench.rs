@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use agent_otp_broker::find_or_install;
 use serde::Serialize;
 
 use crate::args::Bench;
@@ -64,8 +65,7 @@ pub(crate) async fn run(options: Bench) -> anyhow::Result<ExitCode> {
 }
 
 async fn measure(options: &Bench, dir: &Path) -> anyhow::Result<Report> {
-    let found =
-        agent_otp_broker::find_or_install(options.nats_server.as_deref(), &mut |line| print::say(line))?;
+    let found = find_or_install(options.nats_server.as_deref(), &mut |line| print::say(line)).await?;
     print::say(&format!(
         "Measuring on brokers of our own (sync_interval: always), in {}, which is deleted at the end.",
         dir.display()

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use agent_otp_agent::{Agent, Asking, Pending, WaitError};
 use agent_otp_audit::Trail;
+use agent_otp_broker::find_or_install;
 use agent_otp_domain::{Channels, EventType, Filter, MemberId, Role, SealedCode, Wanted};
 use agent_otp_jetstream::message::{Ask, RefusalCode};
 use agent_otp_jetstream::{CallError, Connection, Feed, Member, Replay, Vault, Who, clock};
@@ -44,7 +45,7 @@ pub(crate) async fn run(demo: Demo, passphrase: Option<Passphrase>) -> anyhow::R
 
 /// Shows everything; whether every promise held.
 async fn show(demo: &Demo, dir: &Path, passphrase: Option<Passphrase>) -> anyhow::Result<bool> {
-    let found = agent_otp_broker::find_or_install(demo.nats_server.as_deref(), &mut |line| print::say(line))?;
+    let found = find_or_install(demo.nats_server.as_deref(), &mut |line| print::say(line)).await?;
     let place = Place::at(Some(dir.join("data")))?.with(passphrase);
     let mut tale = Tale::new(demo.json);
     tale.tell(

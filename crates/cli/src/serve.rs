@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use agent_otp_broker::find_or_install;
 use agent_otp_domain::{MemberId, Role};
 use agent_otp_jetstream::provision::Settings;
 use anyhow::Context as _;
@@ -38,9 +39,12 @@ pub(crate) async fn run(place: &Place, part: Serve) -> anyhow::Result<ExitCode> 
 
 async fn broker(place: &Place, options: ServeBroker, stop: CancellationToken) -> anyhow::Result<()> {
     let mut say = |line: &str| print::say(line);
-    let nats_server = up::find(options.nats_server.as_deref(), &mut say)?;
-    let own = Own { nats_server, nats_port: options.nats_port, listening: options.listening };
-    let starting = Host::start(place, Which::Own(own), "agent-otp serve broker", &mut say);
+    let starting = async {
+        let found = find_or_install(options.nats_server.as_deref(), &mut say).await?;
+        let (nats_port, listening) = (options.nats_port, options.listening);
+        let own = Own { nats_server: found.path, nats_port, listening };
+        Host::start(place, Which::Own(own), "agent-otp serve broker", &mut say).await
+    };
     let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
     let mut host = started?;
     host.say_running()?;

@@ -1,8 +1,8 @@
 //! `agent-otp up`: the main job.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use agent_otp_broker::find_or_install;
 use agent_otp_user::Unverified;
 use agent_otp_user::source::Told;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ async fn serve(place: &Place, up: Up, stop: &CancellationToken) -> anyhow::Resul
 async fn start(place: &Place, up: Up, say: &mut dyn FnMut(&str)) -> anyhow::Result<Stack> {
     let unverified = up.mail.unverified();
     let options = Options {
-        broker: which(&up, say)?,
+        broker: which(&up, say).await?,
         source_ports: up.source_ports,
         mail: up.mail,
         command: "agent-otp up",
@@ -45,21 +45,12 @@ async fn start(place: &Place, up: Up, say: &mut dyn FnMut(&str)) -> anyhow::Resu
     Ok(stack)
 }
 
-fn which(up: &Up, say: &mut dyn FnMut(&str)) -> anyhow::Result<Which> {
+async fn which(up: &Up, say: &mut dyn FnMut(&str)) -> anyhow::Result<Which> {
     if let Some(existing) = up.server.clone().existing()? {
         return Ok(Which::Existing(existing));
     }
-    let nats_server = find(up.nats_server.as_deref(), say)?;
-    Ok(Which::Own(Own { nats_server, nats_port: up.nats_port, listening: up.listening.clone() }))
-}
-
-/// The nats-server to run: found or installed.
-pub(crate) fn find(asked: Option<&Path>, say: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
-    let found = agent_otp_broker::find_or_install(asked, say)?;
-    for passed in &found.passed_over {
-        say(&format!("passed over: {passed}"));
-    }
-    Ok(found.path)
+    let found = find_or_install(up.nats_server.as_deref(), say).await?;
+    Ok(Which::Own(Own { nats_server: found.path, nats_port: up.nats_port, listening: up.listening.clone() }))
 }
 
 /// Says what listens where, and what to type next.

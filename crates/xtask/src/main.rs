@@ -9,7 +9,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use agent_otp_broker::{ENVIRONMENT, find_or_install};
+use agent_otp_broker::{ENVIRONMENT, find_or_install_blocking};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 }
 
 fn test(passed_on: &[String]) -> Result<ExitCode> {
-    let nats_server = find_or_install(None, &mut |line| eprintln!("xtask: {line}"))?;
+    let nats_server = find_or_install_blocking(None, &mut |line| eprintln!("xtask: {line}"))?;
     debian::ensure(&mut |line| eprintln!("xtask: {line}"))?;
     eprintln!("xtask: testing with nats-server {} at {}", nats_server.version, nats_server.path.display());
     let status = cargo()

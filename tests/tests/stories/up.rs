@@ -146,6 +146,34 @@ async fn a_signal_during_the_start_leaves_nothing_running() {
 }
 
 #[tokio::test]
+async fn a_signal_while_nats_server_is_installed_leaves_nothing() {
+    let place = Place::new();
+    let [bin, cache, pid] = ["bin", "cache", "pid"].map(|name| place.root().join(name));
+    fs::create_dir(&bin).unwrap();
+    // A pip that never comes to an end.
+    let python = bin.join("python3");
+    let script = format!(
+        "#!/bin/sh\n[ \"$3\" = --version ] && exit 0\necho $$ > {}\nexec /bin/sleep 600\n",
+        pid.display()
+    );
+    fs::write(&python, script).unwrap();
+    fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+    let environment = [("PATH", &bin), ("XDG_CACHE_HOME", &cache)];
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut up =
+            place.start_with(&["up"], environment.map(|(name, path)| (name, path.to_str().unwrap())));
+        let pip: u32 = eventually("pip", async || fs::read_to_string(&pid).ok()?.trim().parse().ok()).await;
+        up.signal(signal);
+        up.ended().await.well();
+        assert!(!is_alive(pip), "pip goes on");
+        fs::remove_file(&pid).unwrap();
+        let left = fs::read_dir(cache.join("agent-otp")).unwrap().next().unwrap().unwrap().path();
+        let left: Vec<_> = fs::read_dir(left).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["lock"]);
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_data_directory_is_named_with_the_next_step() {
     let place = Place::new();
     let up = place.up().await;
