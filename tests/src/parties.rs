@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -131,7 +131,9 @@ impl<'a> Parties<'a> {
             symlink(here.join("members"), dir.join("members")).unwrap();
             let mut run: Value = serde_json::from_slice(&fs::read(here.join("run.json")).unwrap()).unwrap();
             *run.get_mut("nats_url").unwrap() = self.agent.url().into();
-            fs::write(dir.join("run.json"), run.to_string()).unwrap();
+            let path = dir.join("run.json");
+            fs::write(&path, run.to_string()).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         }
         dir
     }

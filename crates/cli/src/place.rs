@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use agent_otp_domain::{MemberId, Role, Services};
 use agent_otp_jetstream::nats_user::NatsUsers;
-use agent_otp_keyring::{Home, Passphrase, private};
+use agent_otp_keyring::{Home, KeyringError, Passphrase, private};
 use anyhow::{Context as _, bail};
 use etcetera::AppStrategy as _;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::access::Access;
 use crate::passphrase;
@@ -77,6 +78,14 @@ impl Run {
 #[error("no relay is running on {}; start one with `agent-otp up`, or name its directory with --data", dir.display())]
 pub(crate) struct NotRunning {
     dir: PathBuf,
+}
+
+/// Reads a file that nobody else can read; none if it is not there.
+pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyringError> {
+    match private::read(path) {
+        Err(KeyringError::Unreadable { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 /// What runs at most once on a data directory.
@@ -257,7 +266,7 @@ impl Place {
         let path = self.dir.join("services.toml");
         match fs::read_to_string(&path) {
             Ok(own) => Services::with_own(&own).with_context(|| format!("{} cannot be used", path.display())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Services::default()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Services::default()),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
     }
@@ -278,7 +287,7 @@ impl Place {
     /// What runs here.
     pub(crate) fn run(&self) -> anyhow::Result<Run> {
         let path = self.run_file();
-        let Ok(text) = fs::read(&path) else {
+        let Some(text) = read(&path)? else {
             return Err(NotRunning { dir: self.dir.clone() }.into());
         };
         serde_json::from_slice(&text)

@@ -1,7 +1,6 @@
 //! How a member of a data directory reaches its broker: as it was told when it joined, or the one that runs there.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
 use agent_otp_domain::{MemberId, Role};
@@ -12,7 +11,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::access::Access;
-use crate::place::Place;
+use crate::place::{self, Place};
 use crate::server::RunTls;
 use crate::setup;
 
@@ -45,7 +44,7 @@ impl Place {
     /// How a member reaches its broker, and logs in there.
     pub(crate) fn access_of(&self, role: Role, name: &MemberId) -> anyhow::Result<Access> {
         let path = self.way_file(role, name);
-        let Ok(text) = fs::read(&path) else { return self.run()?.access(self) };
+        let Some(text) = place::read(&path)? else { return self.run()?.access(self) };
         let damaged = || format!("{} is damaged: restore it, or enrol anew", path.display());
         let way: Way = serde_json::from_slice(&text).with_context(damaged)?;
         Ok(Access::new(self, RunTls::server(way.nats_tls.as_ref(), &way.nats_url)?, BTreeMap::new()))

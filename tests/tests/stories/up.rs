@@ -234,6 +234,11 @@ async fn a_damaged_run_json_is_named_and_the_next_up_replaces_it() {
     let ended = place.agent_otp(&["pending"]).await;
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("run.json is damaged; restart `agent-otp up`"), "{ended:?}");
+    let mend = Damage::Open.done_to(&path);
+    let ended = place.agent_otp(&["pending"]).await;
+    mend();
+    assert_eq!(ended.code, Some(1), "it is there: {ended:?}");
+    assert!(ended.stderr.contains("type chmod 600") && ended.stderr.contains("run.json"), "{ended:?}");
     up.stop().await.well();
     fs::write(&path, "{").unwrap();
     let _up = place.up().await;
