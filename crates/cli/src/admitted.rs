@@ -48,8 +48,16 @@ pub(crate) fn sweep(place: &Place, owner: &OwnerId) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a member joined from another machine, where its key is.
-pub(crate) fn is_elsewhere(place: &Place, role: Role, name: &MemberId) -> anyhow::Result<bool> {
+/// Whether a member joined from another machine, where its key is. One that joined on this one has it here.
+pub(crate) fn is_elsewhere(
+    place: &Place,
+    latest: &Roster,
+    role: Role,
+    name: &MemberId,
+) -> anyhow::Result<bool> {
+    if place.member(role, name).exists() && stands(place, latest, role, name)? {
+        return Ok(false);
+    }
     let users = place.nats_users().list().context("the admitted NATS users cannot be read")?;
     Ok(users.iter().any(|user| match &user.whose {
         Whose::Member { role: known, name: named, .. } => *known == role && named == name,

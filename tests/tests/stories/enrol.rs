@@ -4,6 +4,7 @@ mod broken;
 mod revoke;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use agent_otp_domain::Digest;
@@ -79,6 +80,23 @@ async fn a_member_that_joined_finds_the_broker_again_after_a_restart() {
     assert!(rotated.stderr.contains("the key of agent:booker is on another machine"), "{rotated:?}");
     let _up = owner.up_with(&LISTEN).await;
     carries_a_code(&owner, &agent, "booker").await;
+}
+
+#[tokio::test]
+async fn a_member_that_joined_on_its_owners_machine_is_rotated_there() {
+    let owner = Place::new();
+    let up = owner.up().await;
+    owner.enrolled(&owner, "agent", "booker").await;
+    carries_a_code(&owner, &owner, "booker").await;
+    up.stop().await.well();
+    owner.agent_otp(&["keys", "rotate", "agent:booker"]).await.well();
+    let _up = owner.up().await;
+    carries_a_code(&owner, &owner, "booker").await;
+
+    let way = owner.dir().join("members/agent-booker/broker.json");
+    fs::set_permissions(&way, fs::Permissions::from_mode(0o644)).unwrap();
+    let ended = owner.start_request(&["--agent", "booker"]).ended().await;
+    assert!(ended.stderr.contains("broker.json") && ended.stderr.contains("type chmod 600"), "{ended:?}");
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ pub(super) fn run(place: &Place, member: &Named) -> anyhow::Result<()> {
             latest.members.iter().map(|known| format!("{}:{}", known.role, known.name)).collect();
         bail!("roster {} names no `{member}`; it names {}", latest.number, known.join(", "));
     };
-    if admitted::is_elsewhere(place, *role, name)? {
+    if admitted::is_elsewhere(place, &latest, *role, name)? {
         bail!(
             "the key of {member} is on another machine: revoke it, and enrol it anew: agent-otp revoke {member}, then \
              agent-otp enroll {role} {name}"
