@@ -76,6 +76,40 @@ async fn a_configuration_that_cannot_be_used_is_told_with_its_line_and_nothing_i
     assert_eq!(ended.code, Some(1));
 }
 
+#[tokio::test]
+async fn an_addition_that_was_broken_off_is_repeated() {
+    let place = Place::new();
+    let words =
+        ["sources", "add", "imap", "name=mine", "host=mail.example", "user=me", "--ask", "password_file"];
+    place.piped(&words, b"hunter2\n").await.well();
+    // As if it had been killed before the table was written.
+    fs::write(place.dir().join("sources.toml"), "").unwrap();
+    assert_eq!(place.piped(&words, b"hunter3\n").await.well().stdout, "added mine\n");
+    let secret = place.dir().join("sources").join("mine.login");
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "hunter3");
+    place.agent_otp(&["sources", "remove", "mine"]).await.well();
+    assert!(!secret.exists());
+}
+
+#[tokio::test]
+async fn removing_a_source_leaves_every_other_one_or_everything() {
+    let place = Place::new();
+    let (other, path) = (format!("path={}", place.root().display()), place.dir().join("sources.toml"));
+    place.agent_otp(&["sources", "add", "maildir", "name=one", &other]).await.well();
+    let one = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{one}\n# of two\n  [[maildir]]\n  name = \"two\"\n  path = \"/two\"\n"))
+        .unwrap();
+    place.agent_otp(&["sources", "remove", "one"]).await.well();
+    let two = fs::read_to_string(&path).unwrap();
+    assert_eq!(two.trim_start(), "# of two\n  [[maildir]]\n  name = \"two\"\n  path = \"/two\"\n");
+
+    let both = "maildir = [{ name = \"one\", path = \"/one\" }, { name = \"two\", path = \"/two\" }]\n";
+    fs::write(&path, both).unwrap();
+    let ended = place.agent_otp(&["sources", "remove", "one"]).await;
+    assert!(ended.stderr.contains("nothing was removed") && ended.stderr.contains("by hand"), "{ended:?}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), both);
+}
+
 const CHECKED: &str = "\
 mine (imap)
   ok     connect        localhost:PORT with TLS

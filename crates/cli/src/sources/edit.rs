@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use agent_otp_keyring::private;
 use agent_otp_user::source::KINDS;
-use agent_otp_user::source::config::{self, Configured};
+use agent_otp_user::source::config::{self, Configured, Sources};
 use anyhow::{Context as _, bail};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -69,7 +69,8 @@ pub(crate) fn add(
     private::make_dir(place.dir())?;
     if let Some((_, file)) = &secret {
         private::make_dir(&place.sources())?;
-        private::write_new(file, asked_for(&name)?.as_bytes())?;
+        // No source has this name: what lies there was left by an `add` that was broken off.
+        private::replace(file, asked_for(&name)?.as_bytes())?;
     }
     private::replace(&path, text.as_bytes())?;
     print::out(&format!("added {name}"));
@@ -80,14 +81,20 @@ pub(crate) fn add(
 /// Takes a table out of the file.
 pub(crate) fn remove(place: &Place, name: &str) -> anyhow::Result<ExitCode> {
     let path = place.source_config();
-    config::read(&path)?;
-    let before = content(&path)?;
-    let (kept, removed): (Vec<&str>, Vec<&str>) =
-        blocks(&before).into_iter().partition(|block| !is_called(block, name));
-    if removed.is_empty() {
+    let mut others = summary(&config::read(&path)?);
+    let known = others.len();
+    others.retain(|(called, ..)| called != name);
+    if others.len() == known {
         bail!("there is no source {name}; `agent-otp sources list` names them");
     }
-    private::replace(&path, kept.concat().as_bytes())?;
+    let text = without(&content(&path)?, name);
+    if config::parse(&path, text.as_bytes()).map(|kept| summary(&kept)).ok() != Some(others) {
+        bail!(
+            "nothing was removed: it is not clear where the table of {name} begins and ends in {}; take it out by hand",
+            path.display()
+        );
+    }
+    private::replace(&path, text.as_bytes())?;
     private::remove(&place.sources().join(format!("{name}.login")))?;
     print::out(&format!("removed {name}"));
     print::say("Next: start `agent-otp up` again.");
@@ -120,15 +127,32 @@ fn written(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The parts of a file, each with the head of its table; what stands before the first is one of its own.
+/// What is known of sources without opening them: name, kind and place of each.
+fn summary(sources: &Sources) -> Vec<(String, &'static str, String)> {
+    sources.iter().map(|source| (source.label().to_string(), source.kind(), source.place())).collect()
+}
+
+/// The text without the table of this source.
+fn without(text: &str, name: &str) -> Zeroizing<String> {
+    let kept: Vec<&str> = blocks(text).into_iter().filter(|block| !is_called(block, name)).collect();
+    Zeroizing::new(kept.concat())
+}
+
+/// The parts of a file, each with the head of its table and the comment directly above it; what stands before the first is
+/// one of its own.
 fn blocks(text: &str) -> Vec<&str> {
-    let (mut blocks, mut rest) = (Vec::new(), text);
-    while let Some(at) = rest.find("\n[[") {
-        let (block, after) = rest.split_at(at + 1);
-        blocks.push(block);
-        rest = after;
+    let (mut blocks, mut from, mut at, mut comment) = (Vec::new(), 0, 0, None);
+    for line in text.split_inclusive('\n') {
+        if line.trim_start().starts_with("[[") {
+            let begins = comment.unwrap_or(at);
+            blocks.extend(text.get(from..begins));
+            from = begins;
+        }
+        let is_comment = line.trim_start().starts_with('#');
+        comment = comment.or(Some(at)).filter(|_| is_comment);
+        at += line.len();
     }
-    blocks.push(rest);
+    blocks.extend(text.get(from..));
     blocks
 }
 
@@ -169,11 +193,13 @@ mod tests {
 
     #[test]
     fn a_file_is_the_sum_of_its_blocks() {
-        let text = "# mine\n\n[[a]]\nname = \"x\"\n\n# note\n[[b]]\nname = \"y\"\n";
+        let text = "# mine\n\n[[a]]\nname = \"x\"\n# of x\n\n# note\n# more\n  [[b]]\n  name = \"y\"\n";
         let blocks = blocks(text);
         assert_eq!(blocks.concat(), text);
         let is_y: Vec<bool> = blocks.iter().map(|block| is_called(block, "y")).collect();
         assert_eq!(is_y, [false, false, true]);
+        assert_eq!(*without(text, "x"), "# mine\n\n# note\n# more\n  [[b]]\n  name = \"y\"\n");
+        assert_eq!(*without(text, "y"), "# mine\n\n[[a]]\nname = \"x\"\n# of x\n\n");
         assert_eq!(super::blocks(""), [""]);
         assert!(is_called("[[a]]\nname = \"x\"\n", "x"));
     }
