@@ -228,7 +228,7 @@ impl Enrolling<'_> {
         let Member { role, name, key, .. } = candidate.member.clone();
         let (waiting, welcome) = candidate.welcome(signed);
         visit.answer(&welcome).await;
-        print::out(&format!("enrolled {role}:{name} with the key {key}"));
+        print::say(&format!("enrolled {role}:{name} with the key {key}"));
         let kept = async {
             while let Some(visit) = reception.next().await {
                 if visit.said.as_ref().is_some_and(|said| waiting.has_kept(said)) {
