@@ -16,8 +16,8 @@ pub(crate) use serve::{Serve, ServeAt, ServeAudit, ServeBroker, ServeCapturer, S
 
 use crate::audit::follow::Follow;
 use crate::audit::only::Only;
-use crate::keys::{Named, ROLES};
 use crate::listen::Listening;
+use crate::named::{Named, ROLES};
 use crate::nats::{Nats, ServerOption};
 use crate::sources::{SourcePorts, Sources};
 use crate::way::As;

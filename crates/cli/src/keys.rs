@@ -4,59 +4,16 @@ mod protect;
 mod recovery;
 mod rotate;
 
-use std::fmt;
 use std::process::ExitCode;
-use std::str::FromStr;
 
-use agent_otp_domain::{IdError, KeyId, MemberId, Role};
+use agent_otp_domain::{KeyId, MemberId};
 use agent_otp_keyring::Home;
 use serde::Serialize;
 
 use crate::args::{Keys, Recovery};
+use crate::named::{Named, ROLES};
 use crate::place::Place;
 use crate::print;
-
-/// A member as `keys show` calls it: `agent:shopper`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Named {
-    pub(crate) role: Role,
-    pub(crate) name: MemberId,
-}
-
-/// A text names no member.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NameError {
-    #[error("a member is called by role and name, as `agent:shopper`; `agent-otp keys show` lists them")]
-    Shape,
-    #[error(
-        "only agents, approvers, capturers and auditors are members; for the owner see `agent-otp keys recover`"
-    )]
-    Role,
-    #[error(transparent)]
-    Name(#[from] IdError),
-}
-
-/// The roles of members, in the order in which they are listed.
-pub(crate) const ROLES: [Role; 4] = [Role::Agent, Role::Approver, Role::Capturer, Role::Auditor];
-
-impl FromStr for Named {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        let (role, name) = text.split_once(':').ok_or(NameError::Shape)?;
-        let role: Role = role.parse().map_err(|_| NameError::Shape)?;
-        if !ROLES.contains(&role) {
-            return Err(NameError::Role);
-        }
-        Ok(Self { role, name: name.parse()? })
-    }
-}
-
-impl fmt::Display for Named {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.role, self.name)
-    }
-}
 
 pub(crate) fn run(place: &Place, verb: Keys) -> anyhow::Result<ExitCode> {
     match verb {

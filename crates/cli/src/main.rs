@@ -20,6 +20,7 @@ mod join;
 mod keys;
 mod listen;
 mod members;
+mod named;
 mod nats;
 mod party;
 mod passphrase;

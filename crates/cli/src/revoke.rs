@@ -11,7 +11,7 @@ use agent_otp_user::{Approver, Owner};
 use anyhow::{Context as _, bail};
 use tokio::time::timeout;
 
-use crate::keys::Named;
+use crate::named::Named;
 use crate::place::{NotRunning, Place};
 use crate::{admitted, print, setup};
 

@@ -14,7 +14,7 @@ use agent_otp_user::{Owner, latest_roster};
 use anyhow::{Context as _, bail};
 
 use crate::admitted;
-use crate::keys::Named;
+use crate::named::Named;
 use crate::place::Place;
 
 /// The members that `up` makes: one of each role, and one agent to begin with.

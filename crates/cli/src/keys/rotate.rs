@@ -4,7 +4,7 @@ use agent_otp_jetstream::clock;
 use agent_otp_keyring::Pin;
 use anyhow::bail;
 
-use crate::keys::Named;
+use crate::named::Named;
 use crate::place::{Part, Place};
 use crate::{admitted, print, setup};
 

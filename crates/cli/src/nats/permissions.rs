@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use crate::keys::{NameError, Named};
+use crate::named::{NameError, Named};
 use crate::place::Place;
 use crate::{print, setup};
 
