@@ -15,7 +15,7 @@ use anyhow::bail;
 use crate::args::Audit;
 use crate::place::Place;
 use crate::way::As;
-use crate::{decide, print};
+use crate::{asked, print};
 
 /// How long a reader waits for the trail to reach the log's end.
 const CATCH_UP: Duration = Duration::from_secs(3);
@@ -111,7 +111,7 @@ fn row(request: &RequestSummary) -> String {
 }
 
 async fn show(trail: &mut Trail, id: &str, as_json: bool) -> anyhow::Result<()> {
-    let id = decide::parse(id)?;
+    let id = asked::id(id)?;
     let histories = trail.show(&id).await?;
     if histories.is_empty() {
         bail!("the trail knows no request {id}; `agent-otp audit list` shows those that it knows");

@@ -6,26 +6,27 @@ use agent_otp_domain::{Code, MemberId, Role};
 use agent_otp_user::{Awaited, Paste, PasteError};
 use anyhow::{Context as _, bail};
 
+use crate::asked::{self, patiently};
 use crate::hidden::{self, Line};
 use crate::place::Place;
+use crate::print;
 use crate::way::As;
-use crate::{decide, print};
 
 /// How often a person may try; a script's line is what it is.
 const TRIES: u32 = 3;
 const NOTHING: &str = "nothing was captured";
 
 pub(crate) async fn run(place: &Place, by: &As, id: &str) -> anyhow::Result<ExitCode> {
-    let id = decide::parse(id)?;
+    let id = asked::id(id)?;
     let name = place.meant(Role::Capturer, by)?;
     tokio::task::block_in_place(|| place.unlock([&place.member(Role::Capturer, &name)]))?;
-    let mut paste = decide::patiently(paste(place, name)).await?;
-    let found = decide::patiently(paste.find(id)).await.context(NOTHING)?;
-    print::say(&decide::view(place, &found.request).to_string());
+    let mut paste = patiently(paste(place, name)).await?;
+    let found = patiently(paste.find(id)).await.context(NOTHING)?;
+    print::say(&asked::view(place, &found.request).to_string());
     let agent = found.request.key.agent.clone();
     let awaited = paste.awaited(found).context(NOTHING)?;
     let code = tokio::task::block_in_place(|| ask(&awaited)).context(NOTHING)?;
-    decide::patiently(paste.capture(awaited, code)).await.map_err(|error| {
+    patiently(paste.capture(awaited, code)).await.map_err(|error| {
         let is_kept = matches!(error, PasteError::Kept(_));
         let error = anyhow::Error::new(error);
         if is_kept { error } else { error.context(NOTHING) }

@@ -1,36 +1,22 @@
 //! `pending`, `approve` and `deny`: the user sees exactly what is asked, and decides.
 
-use std::future::Future;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use agent_otp_domain::{RequestId, Role};
-use agent_otp_jetstream::clock;
+use agent_otp_domain::{MemberId, RequestId, Role};
+use agent_otp_jetstream::{Login, clock};
 use agent_otp_trust::VerifiedRequest;
-use agent_otp_user::{Approver, Notices, View};
+use agent_otp_user::{Approver, ApproverError, Notices, View};
 use anyhow::Context as _;
 
+use crate::asked::{self, patiently};
 use crate::place::Place;
 use crate::print;
 use crate::way::As;
 
-/// After how long a person is told that the relay does not answer; it is asked for some seconds more.
-const SILENCE: Duration = Duration::from_secs(1);
-
-/// Does what was typed, and tells if it takes long because nobody answers.
-pub(crate) async fn patiently<T>(work: impl Future<Output = T>) -> T {
-    let mut work = Box::pin(work);
-    tokio::select! {
-        done = &mut work => return done,
-        () = tokio::time::sleep(SILENCE) => {}
-    }
-    print::say("the relay does not answer yet; still trying (is `agent-otp up` running?)");
-    work.await
-}
-
 pub(crate) async fn pending(place: &Place, by: &As, as_json: bool) -> anyhow::Result<ExitCode> {
-    let open = approver(place, by).await?.open().await?;
-    let views: Vec<View> = open.iter().map(|request| view(place, request)).collect();
+    let user = User::of(place, by)?;
+    let open = patiently(async { user.connect(place).await?.open().await }).await?;
+    let views: Vec<View> = open.iter().map(|request| asked::view(place, request)).collect();
     if as_json {
         print::out(&print::json(&views)?);
         return Ok(ExitCode::SUCCESS);
@@ -52,49 +38,54 @@ pub(crate) async fn pending(place: &Place, by: &As, as_json: bool) -> anyhow::Re
 }
 
 pub(crate) async fn approve(place: &Place, by: &As, id: &str) -> anyhow::Result<ExitCode> {
-    let id = parse(id)?;
-    let approver = approver(place, by).await?;
-    let request = approver.find(id).await?;
-    print::say(&view(place, &request).to_string());
+    let id = asked::id(id)?;
+    let (approver, request) = find(place, by, id).await?;
     if request.approval.is_some() {
         print::out(&format!("{id} was approved before"));
         return Ok(ExitCode::SUCCESS);
     }
-    approver.approve(&request).await.context("not approved")?;
+    patiently(approver.approve(&request)).await.context("not approved")?;
     print::out(&format!("approved {id}"));
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) async fn deny(place: &Place, by: &As, id: &str) -> anyhow::Result<ExitCode> {
-    let id = parse(id)?;
-    let approver = approver(place, by).await?;
-    let request = approver.find(id).await?;
-    print::say(&view(place, &request).to_string());
-    approver.deny(&request).await.context("not denied")?;
+    let id = asked::id(id)?;
+    let (approver, request) = find(place, by, id).await?;
+    patiently(approver.deny(&request)).await.context("not denied")?;
     print::out(&format!("denied {id}"));
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn parse(id: &str) -> anyhow::Result<RequestId> {
-    id.trim().parse().map_err(|error: agent_otp_domain::IdError| {
-        anyhow::anyhow!("{error}; `agent-otp pending` lists open requests, `agent-otp audit list` all")
-    })
+/// The request with this id, which is shown before anything is decided.
+async fn find(place: &Place, by: &As, id: RequestId) -> anyhow::Result<(Approver, VerifiedRequest)> {
+    let user = User::of(place, by)?;
+    let found = async {
+        let approver = user.connect(place).await?;
+        let request = approver.find(id).await?;
+        Ok::<_, ApproverError>((approver, request))
+    };
+    let (approver, request) = patiently(found).await?;
+    print::say(&asked::view(place, &request).to_string());
+    Ok((approver, request))
 }
 
-pub(crate) fn view(place: &Place, request: &VerifiedRequest) -> View {
-    let view = View::new(request, &Notices::open(place.notices()), clock::now());
-    match place.services() {
-        Ok(services) => view.among(&services, request),
-        Err(error) => {
-            print::say(&format!("{error:#}"));
-            view
-        }
+/// Who decides, once no passphrase is asked for any more.
+struct User {
+    name: MemberId,
+    login: Login,
+}
+
+impl User {
+    fn of(place: &Place, by: &As) -> anyhow::Result<Self> {
+        let name = place.meant(Role::Approver, by)?;
+        let login = place.member_login(Role::Approver, &name)?;
+        tokio::task::block_in_place(|| place.unlock([&place.member(Role::Approver, &name)]))?;
+        Ok(Self { name, login })
     }
-}
 
-async fn approver(place: &Place, by: &As) -> anyhow::Result<Approver> {
-    let name = place.meant(Role::Approver, by)?;
-    let login = place.member_login(Role::Approver, &name)?;
-    tokio::task::block_in_place(|| place.unlock([&place.member(Role::Approver, &name)]))?;
-    Ok(Approver::connect(&login, place.member(Role::Approver, &name), name).await?)
+    async fn connect(&self, place: &Place) -> Result<Approver, ApproverError> {
+        let home = place.member(Role::Approver, &self.name);
+        Approver::connect(&self.login, home, self.name.clone()).await
+    }
 }

@@ -4,6 +4,7 @@ mod access;
 mod admitted;
 mod alarms;
 mod args;
+mod asked;
 mod audit;
 mod bench;
 mod capture;
@@ -93,9 +94,9 @@ async fn run(cli: Cli, environment: Option<Zeroizing<String>>) -> anyhow::Result
         Verb::Demo(options) => demo::run(options, passphrase).await,
         Verb::Bench(options) => bench::run(options).await,
         Verb::Request(asked) => request::run(&place()?, asked).await,
-        Verb::Pending { json, by } => decide::patiently(decide::pending(&place()?, &by, json)).await,
-        Verb::Approve { id, by } => decide::patiently(decide::approve(&place()?, &by, &id)).await,
-        Verb::Deny { id, by } => decide::patiently(decide::deny(&place()?, &by, &id)).await,
+        Verb::Pending { json, by } => decide::pending(&place()?, &by, json).await,
+        Verb::Approve { id, by } => decide::approve(&place()?, &by, &id).await,
+        Verb::Deny { id, by } => decide::deny(&place()?, &by, &id).await,
         Verb::Capture { id, by } => capture::run(&place()?, &by, &id).await,
         Verb::Enroll(asked) => enroll::run(&place()?, asked).await,
         Verb::Join { token } => join::run(&place()?, &Zeroizing::new(token)).await,
