@@ -6,12 +6,9 @@ use std::process::ExitCode;
 use agent_otp_audit::{OpenError, Trail};
 use agent_otp_domain::{Alarm, Role, visible};
 
-use crate::audit;
 use crate::place::Place;
-use crate::print;
+use crate::{audit, exit, print};
 
-/// The exit code where there is an alarm.
-pub(crate) const ALARM: u8 = 16;
 /// Who keeps alarms in a home; an auditor's stand in its trail.
 const ROLES: [Role; 3] = [Role::Agent, Role::Approver, Role::Capturer];
 
@@ -36,7 +33,7 @@ pub(crate) async fn run(place: &Place, as_json: bool) -> anyhow::Result<ExitCode
             print::out(&row(alarm));
         }
     }
-    Ok(if alarms.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(ALARM) })
+    Ok(if alarms.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::ALARM) })
 }
 
 /// What the members found wrong that live here.

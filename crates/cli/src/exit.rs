@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 
 use agent_otp_agent::{AgentError, WaitError};
-use agent_otp_domain::{SoughtError, visible};
+use agent_otp_domain::{FilterError, SoughtError, visible};
 use agent_otp_jetstream::message::RefusalCode;
 use agent_otp_jetstream::{CallError, ConnectError, VerifyError};
 use agent_otp_trust::RosterError;
 use agent_otp_user::{ApproverError, CapturerError, PasteError};
 
+use crate::asked::NoId;
+use crate::audit::only::NothingBetween;
 use crate::place::NotRunning;
 use crate::print;
 
@@ -18,7 +20,9 @@ pub(crate) const CANCELLED: u8 = 12;
 pub(crate) const REFUSED: u8 = 13;
 pub(crate) const UNAVAILABLE: u8 = 14;
 pub(crate) const NOT_BELIEVED: u8 = 15;
-/// A source does not work; 16 are alarms.
+/// There is an alarm.
+pub(crate) const ALARM: u8 = 16;
+/// A source does not work.
 pub(crate) const SOURCE_FAILS: u8 = 17;
 /// After the code another one came.
 pub(crate) const NEWER: u8 = 18;
@@ -59,7 +63,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if matches!(cause.downcast_ref(), Some(PasteError::Clock(_))) {
         return Some(REFUSED);
     }
-    if cause.is::<SoughtError>() {
+    if is_usage(cause) {
         return Some(USAGE);
     }
     if let Some(error) = cause.downcast_ref::<WaitError>() {
@@ -82,6 +86,14 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         (None, Some(VerifyError::Untrusted(_))) => Some(NOT_BELIEVED),
         (None, None) => None,
     }
+}
+
+/// Whether something else has to be typed. What is wrong with one option alone ends the same way before.
+fn is_usage(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<NoId>()
+        || cause.is::<SoughtError>()
+        || cause.is::<FilterError>()
+        || cause.is::<NothingBetween>()
 }
 
 /// Whether there is nothing to connect to. An error that only passes another one on hides it from the chain.

@@ -3,7 +3,6 @@
 use agent_otp_audit::Filter;
 use agent_otp_domain::{EventType, MemberId, Timestamp};
 use agent_otp_jetstream::clock;
-use anyhow::bail;
 use clap::Args;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 
@@ -24,13 +23,21 @@ pub(crate) struct Only {
     until: Option<Timestamp>,
 }
 
+/// What is asked for cannot have happened.
+#[derive(Debug, thiserror::Error)]
+#[error("--since {since} is not before --until {until}: nothing lies between")]
+pub(crate) struct NothingBetween {
+    since: Timestamp,
+    until: Timestamp,
+}
+
 impl Only {
-    pub(crate) fn filter(self) -> anyhow::Result<Filter> {
+    pub(crate) fn filter(self) -> Result<Filter, NothingBetween> {
         let Self { agents, types, since, until } = self;
         if let (Some(since), Some(until)) = (since, until)
             && since >= until
         {
-            bail!("--since {since} is not before --until {until}: nothing lies between");
+            return Err(NothingBetween { since, until });
         }
         Ok(Filter { agents, types, since, until })
     }

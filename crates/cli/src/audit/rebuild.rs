@@ -9,10 +9,9 @@ use agent_otp_jetstream::{Member, clock};
 use anyhow::Context as _;
 use serde_json::json;
 
-use crate::alarms::ALARM;
 use crate::place::Place;
-use crate::print;
 use crate::way::As;
+use crate::{exit, print};
 
 pub(crate) async fn run(place: &Place, as_json: bool) -> anyhow::Result<ExitCode> {
     let started = clock::now();
@@ -35,7 +34,7 @@ pub(crate) async fn run(place: &Place, as_json: bool) -> anyhow::Result<ExitCode
     } else {
         tell(&rebuilt, took);
     }
-    Ok(if rebuilt.differing == 0 { ExitCode::SUCCESS } else { ExitCode::from(ALARM) })
+    Ok(if rebuilt.differing == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit::ALARM) })
 }
 
 fn tell(rebuilt: &Rebuilt, took: Duration) {
