@@ -1,5 +1,8 @@
 //! What can be typed.
 
+mod audit;
+pub(crate) mod heading;
+mod keys;
 mod serve;
 
 use std::net::SocketAddr;
@@ -12,10 +15,11 @@ use agent_otp_user::Unverified;
 use agent_otp_user::mail::authentication::{Authenticator, AuthenticatorError, AuthservId, Dns};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use audit::Audit;
+pub(crate) use keys::{Keys, Recovery};
 pub(crate) use serve::{Serve, ServeAt, ServeAudit, ServeBroker, ServeCapturer, ServeUser};
 
-use crate::audit::follow::Follow;
-use crate::audit::only::Only;
 use crate::listen::Listening;
 use crate::named::{Named, ROLES};
 use crate::nats::{Nats, ServerOption};
@@ -27,12 +31,12 @@ use crate::way::As;
 #[command(name = "agent-otp", version, max_term_width = 110)]
 pub(crate) struct Cli {
     /// Where keys, store and audit trail are kept [default: the platform's data directory].
-    #[arg(long, global = true, env = "AGENT_OTP_DATA", value_name = "DIR")]
+    #[arg(help_heading = heading::DATA, long, global = true, env = "AGENT_OTP_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 
     /// The passphrase of sealed keys, as the file's first line [default: what `AGENT_OTP_PASSPHRASE` holds, or asked
     /// for].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(help_heading = heading::DATA, long, global = true, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
 
     #[command(subcommand)]
@@ -163,64 +167,6 @@ pub(crate) enum Verb {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Keys {
-    /// Lists the keys: whose, fingerprint, sealed or not. Never a key.
-    Show {
-        /// Prints a JSON object instead.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Seals all keys with a passphrase: argon2id and XChaCha20-Poly1305.
-    ///
-    /// The passphrase is the one of --passphrase-file or `AGENT_OTP_PASSPHRASE`, or asked for. Broken off, the same
-    /// command goes on. No plain key stays in the directory; flash memory, snapshots and backups may hold one that lay there.
-    Protect {
-        /// Seals with another passphrase than before: the one of a file, or one that is asked for.
-        #[arg(long, value_name = "FILE")]
-        #[expect(clippy::option_option, reason = "given or not, with a file or without")]
-        change: Option<Option<PathBuf>>,
-    },
-    /// Writes all keys as they are, for whoever can read their files.
-    Unprotect,
-    /// Gives a member a new key: the next roster names it and revokes the old one.
-    ///
-    /// The user's side must not run meanwhile. Broken off, the same command goes on.
-    Rotate {
-        /// Which member, such as `agent:shopper`.
-        member: Named,
-    },
-    /// Makes the key that you keep offline, in case the owner's key is lost or stolen.
-    Recovery {
-        #[command(subcommand)]
-        verb: Recovery,
-    },
-    /// Makes a new owner key with the recovery key's help, and signs the next roster with it.
-    ///
-    /// Members follow by themselves: the roster proves that the recovery key has named the new one. The old one signs no
-    /// roster any more. The directory owner/rosters must hold the latest roster.
-    Recover {
-        /// The file with the recovery key [default: asked for].
-        #[arg(long, value_name = "FILE")]
-        recovery_file: Option<PathBuf>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Recovery {
-    /// Prints a new recovery key, once, and has the next roster name it.
-    ///
-    /// If the rosters name one already, that one is asked for: it alone can name another.
-    New {
-        /// Writes it to a new file instead.
-        #[arg(long, value_name = "FILE")]
-        to: Option<PathBuf>,
-        /// The file with the recovery key that the rosters name already [default: asked for].
-        #[arg(long, value_name = "FILE")]
-        recovery_file: Option<PathBuf>,
-    },
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct Enroll {
     /// What the new member will be.
@@ -242,10 +188,10 @@ fn member_role() -> impl TypedValueParser<Value = Role> {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Up {
     /// The nats-server to run [default: found on PATH or in the cache, or installed].
-    #[arg(long, value_name = "PATH")]
+    #[arg(help_heading = heading::BROKER, long, value_name = "PATH")]
     pub(crate) nats_server: Option<PathBuf>,
     /// The broker's port [default: that of --listen, the last one, or a free one].
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(help_heading = heading::BROKER, long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) nats_port: Option<u16>,
     #[command(flatten)]
     pub(crate) listening: Listening,
@@ -261,14 +207,14 @@ pub(crate) struct Up {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct MailProof {
     /// Takes also mail that nothing proves to be from its sender; the audit trail says `unverified`.
-    #[arg(long)]
+    #[arg(help_heading = heading::MESSAGES, long)]
     pub(crate) accept_unverified_mail: bool,
     /// Believes the results (RFC 8601) of the mail server that forwards to here, by the name that it puts first in its
     /// Authentication-Results. It must add them above those that a mail brings along.
-    #[arg(long, value_name = "AUTHSERV-ID")]
+    #[arg(help_heading = heading::MESSAGES, long, value_name = "AUTHSERV-ID")]
     pub(crate) trust_authentication_results: Option<AuthservId>,
     /// The DNS server that is asked for keys and policies [default: those of this machine's configuration].
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(help_heading = heading::MESSAGES, long, value_name = "IP:PORT")]
     pub(crate) dns_server: Option<SocketAddr>,
 }
 
@@ -348,49 +294,4 @@ pub(crate) struct Request {
     /// Prints one JSON object instead of the bare code.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Audit {
-    /// Lists the requests, the one that changed last first.
-    List {
-        #[command(flatten)]
-        only: Only,
-        /// How many.
-        #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-        limit: u32,
-        /// Prints a JSON array instead.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Shows everything that happened to one request.
-    Show {
-        /// The request's id.
-        id: String,
-        /// Prints a JSON object instead.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Prints every event in the order in which it was stored.
-    Events {
-        #[command(flatten)]
-        only: Only,
-        /// Only the last of them, so many.
-        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
-        limit: Option<u32>,
-        /// One JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Prints events as they are stored, until Ctrl-C; each once and in order, also when the broker restarts.
-    Follow(Follow),
-    /// Makes the trail anew from the log beside the one in use, compares the two, and puts it in its place.
-    ///
-    /// Everything may run meanwhile. If the trail was not what the log says, that is an alarm: the exit code is 16, and
-    /// the trail of before is kept in a file beside it.
-    Rebuild {
-        /// Prints a JSON object instead.
-        #[arg(long)]
-        json: bool,
-    },
 }

@@ -11,6 +11,7 @@ use agent_otp_keyring::private;
 use anyhow::Context as _;
 use clap::Args;
 
+use crate::args::heading;
 use crate::place::Place;
 
 /// Who reaches the broker.
@@ -18,11 +19,11 @@ use crate::place::Place;
 pub(crate) struct Listening {
     /// Lets members on other machines reach the broker at this address, with TLS for everybody; 0.0.0.0 is every address
     /// [default: this machine alone, without TLS].
-    #[arg(long, value_name = "IP[:PORT]")]
+    #[arg(help_heading = heading::BROKER, long, value_name = "IP[:PORT]")]
     listen: Option<Address>,
     /// The name or address under which others reach it [default: that of --listen; if it is unspecified, this machine's
     /// name].
-    #[arg(long, value_name = "HOST[:PORT]", requires = "listen")]
+    #[arg(help_heading = heading::BROKER, long, value_name = "HOST[:PORT]", requires = "listen")]
     advertise: Option<Advertised>,
 }
 

@@ -8,20 +8,22 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::args::heading;
+
 /// How a broker with TLS is known, and what is shown to it.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Tls {
     /// Takes the one broker whose TLS key has this SHA-256, as `run.json` names it.
-    #[arg(long = "nats-pin", value_name = "SHA256", conflicts_with = "authority")]
+    #[arg(help_heading = heading::TLS, long = "nats-pin", value_name = "SHA256", conflicts_with = "authority")]
     pin: Option<Digest>,
     /// Takes a broker whose certificate an authority in this PEM file vouches for [default: one that this machine trusts].
-    #[arg(long = "tls-ca", value_name = "FILE")]
+    #[arg(help_heading = heading::TLS, long = "tls-ca", value_name = "FILE")]
     authority: Option<PathBuf>,
     /// The certificate to show to a broker that asks for one, in PEM.
-    #[arg(long = "tls-cert", value_name = "FILE", requires = "key")]
+    #[arg(help_heading = heading::TLS, long = "tls-cert", value_name = "FILE", requires = "key")]
     chain: Option<PathBuf>,
     /// The private key of that certificate, in PEM.
-    #[arg(long = "tls-key", value_name = "FILE", requires = "chain")]
+    #[arg(help_heading = heading::TLS, long = "tls-key", value_name = "FILE", requires = "chain")]
     key: Option<PathBuf>,
 }
 

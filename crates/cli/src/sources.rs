@@ -15,7 +15,7 @@ use agent_otp_user::source::{KINDS, Loopback, Source, SourceError};
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand, value_parser};
 
-use crate::args::MailProof;
+use crate::args::{MailProof, heading};
 use crate::place::{Place, Ports};
 
 #[derive(Debug, Subcommand)]
@@ -92,6 +92,7 @@ impl Args for SourcePorts {
             Arg::new(name)
                 .long(format!("{name}-port"))
                 .value_name("PORT")
+                .help_heading(heading::MESSAGES)
                 .value_parser(value_parser!(u16).range(1..))
                 .help(format!(
                     "The port on 127.0.0.1 {} [default: the last one, or a free one]",

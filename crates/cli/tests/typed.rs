@@ -13,15 +13,18 @@ fn help_says_what_can_be_typed() {
         "serve relay --help",
         "serve user --help",
         "serve capturer --help",
+        "serve audit --help",
     ];
     let serve = serve.map(|line| typed(&line.split(' ').collect::<Vec<_>>()));
     insta::assert_snapshot!("help_of_serve", serve.join("\n"));
     insta::assert_snapshot!("help_of_request", typed(&["request", "--help"]));
+    let decide = ["pending", "approve", "deny"].map(|verb| typed(&[verb, "--help"]));
+    insta::assert_snapshot!("help_of_pending_approve_and_deny", decide.join("\n"));
     insta::assert_snapshot!("help_of_capture", typed(&["capture", "--help"]));
     insta::assert_snapshot!("help_of_decode", typed(&["decode", "--help"]));
     let enrol = ["enroll", "join", "members", "revoke"].map(|verb| typed(&[verb, "--help"]));
     insta::assert_snapshot!("help_of_enroll_and_join", enrol.join("\n"));
-    let audit = ["list", "events", "follow", "rebuild"].map(|verb| typed(&["audit", verb, "--help"]));
+    let audit = ["list", "show", "events", "follow", "rebuild"].map(|verb| typed(&["audit", verb, "--help"]));
     insta::assert_snapshot!("help_of_audit", [typed(&["audit", "--help"]), audit.join("\n")].join("\n"));
     let keys = ["show", "protect", "unprotect", "rotate", "recovery", "recovery new", "recover"];
     let keys = keys.map(|verb| {
@@ -36,7 +39,10 @@ fn help_says_what_can_be_typed() {
     );
     insta::assert_snapshot!("source_kinds", typed(&["sources", "kinds"]));
     insta::assert_snapshot!("help_of_alarms", typed(&["alarms", "--help"]));
-    insta::assert_snapshot!("help_of_nats", typed(&["nats", "permissions", "--help"]));
+    let nats = [typed(&["nats", "--help"]), typed(&["nats", "permissions", "--help"])];
+    insta::assert_snapshot!("help_of_nats", nats.join("\n"));
+    let alone = ["demo", "bench"].map(|verb| typed(&[verb, "--help"]));
+    insta::assert_snapshot!("help_of_demo_and_bench", alone.join("\n"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::MailProof;
+use super::{MailProof, heading};
 use crate::listen::Listening;
 use crate::server::Tls;
 use crate::sources::SourcePorts;
@@ -27,10 +27,10 @@ pub(crate) enum Serve {
 #[derive(Debug, Args)]
 pub(crate) struct ServeBroker {
     /// The nats-server to run [default: found on PATH or in the cache, or installed].
-    #[arg(long, value_name = "PATH")]
+    #[arg(help_heading = heading::BROKER, long, value_name = "PATH")]
     pub(crate) nats_server: Option<PathBuf>,
     /// The broker's port [default: that of --listen, the last one, or a free one].
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(help_heading = heading::BROKER, long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) nats_port: Option<u16>,
     #[command(flatten)]
     pub(crate) listening: Listening,
@@ -39,7 +39,7 @@ pub(crate) struct ServeBroker {
 #[derive(Debug, Args)]
 pub(crate) struct ServeAt {
     /// Where the broker listens, such as `nats://127.0.0.1:4222` [default: the one that runs on this data directory].
-    #[arg(long, value_name = "URL")]
+    #[arg(help_heading = heading::BROKER, long, value_name = "URL")]
     pub(crate) nats_url: Option<String>,
     #[command(flatten)]
     pub(crate) tls: Tls,

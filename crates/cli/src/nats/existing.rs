@@ -8,6 +8,7 @@ use agent_otp_jetstream::provision::Settings;
 use anyhow::{Context as _, bail};
 use clap::Args;
 
+use crate::args::heading;
 use crate::server::Tls;
 
 /// How the files of operator mode's users end.
@@ -20,6 +21,7 @@ const NKEY: &str = "nk";
 pub(crate) struct ServerOption {
     /// Uses an existing NATS server, 2.12 or newer with JetStream, instead of running one.
     #[arg(
+        help_heading = heading::EXISTING,
         long = "nats",
         value_name = "URL",
         conflicts_with_all = ["nats_server", "nats_port", "listen"]
@@ -28,10 +30,10 @@ pub(crate) struct ServerOption {
     /// How to log in there: one credentials file for everything, or a directory with a file for each user, such as
     /// `relay.creds` and `agent-shopper.creds` [default: the keys of this data directory, which `agent-otp nats
     /// permissions` lists for the server's configuration].
-    #[arg(long, value_name = "FILE|DIR", requires = "url")]
+    #[arg(help_heading = heading::EXISTING, long, value_name = "FILE|DIR", requires = "url")]
     creds: Option<PathBuf>,
     /// On how many of its servers each stream is kept: 1, 3 or 5.
-    #[arg(long, value_name = "COUNT", requires = "url", default_value_t = 1)]
+    #[arg(help_heading = heading::EXISTING, long, value_name = "COUNT", requires = "url", default_value_t = 1)]
     replicas: usize,
     #[command(flatten)]
     tls: Tls,
