@@ -10,7 +10,7 @@ use std::time::Duration;
 use agent_otp_agent::{Agent, Asking, Pending, WaitError};
 use agent_otp_audit::Trail;
 use agent_otp_broker::find_or_install;
-use agent_otp_domain::{Channels, EventType, Filter, MemberId, Role, SealedCode, Wanted};
+use agent_otp_domain::{Channels, Digest, EventType, Filter, MemberId, RequestKey, Role, SealedCode, Wanted};
 use agent_otp_jetstream::message::{Ask, RefusalCode};
 use agent_otp_jetstream::{CallError, Connection, Feed, Member, Replay, Vault, Who, clock};
 use agent_otp_keyring::Passphrase;
@@ -115,13 +115,39 @@ impl<'a> Cast<'a> {
         tale.tell("The agent `shopper` asks for the code that acme.example sends, and says why. It made a key for this");
         tale.tell("one request; only that key will open the code. The user sees:");
         let pending = self.ask("Sign in to the shop to reorder paper", "5m").await?;
-        let request = self.seen_by_user(&pending).await?;
-        tale.tell(&View::new(&request, &Notices::open(self.place.notices()), clock::now()).to_string());
         let key = pending.key().clone();
-        let mut feed = Feed::of_request(self.approver.bus().connection(), &key).await?;
+        let feed = Feed::of_request(self.approver.bus().connection(), &key).await?;
+        self.approved(&pending, tale).await?;
+        let (secrets, digest) = self.captured(&pending, feed, tale).await?;
+
+        let received = timeout(STEP, pending.wait()).await.context("the agent waited too long")??;
+        tale.check(
+            "consumed",
+            "the agent claimed it, verified everything, and opened the very code",
+            received.expose() == secrets.code,
+        );
+        let is_erased =
+            within(STEP, || async { Ok(self.vault.read(&key, &digest).await?.is_none()) }).await?;
+        tale.check("erased", "the relay erased the ciphertext", is_erased);
+        self.claimed_again(&key, tale).await?;
+        Ok(secrets)
+    }
+
+    async fn approved(&self, pending: &Pending, tale: &mut Tale) -> anyhow::Result<()> {
+        let request = self.seen_by_user(pending).await?;
+        tale.tell(&View::new(&request, &Notices::open(self.place.notices()), clock::now()).to_string());
         self.approver.approve(&request).await?;
         tale.check("approved", "the user approved, with a signature over exactly this request", true);
+        Ok(())
+    }
 
+    /// What was sent, and under which digest the vault holds it.
+    async fn captured(
+        &self,
+        pending: &Pending,
+        mut feed: Feed,
+        tale: &mut Tale,
+    ) -> anyhow::Result<(Secrets, Digest)> {
         let code = code();
         tale.tell("Now acme.example sends its mail, to the user's SMTP listener. (This demo accepts mail without proof");
         tale.tell("of its sender, as `up --accept-unverified-mail` does; the trail will say `unverified`.)");
@@ -132,32 +158,26 @@ impl<'a> Cast<'a> {
             "the user's side took the code out of the mail and sealed it to the agent's key",
             true,
         );
-        let captured = self.seen_by_user(&pending).await?;
+        let captured = self.seen_by_user(pending).await?;
         let digest = captured.capture.context("the request was captured")?.1.sealed;
-        let sealed = self.vault.read(&key, &digest).await?.context("the vault holds the sealed code")?;
+        let sealed =
+            self.vault.read(pending.key(), &digest).await?.context("the vault holds the sealed code")?;
         let is_opaque = !sealed.as_bytes().windows(code.len()).any(|window| window == code.as_bytes());
         tale.check("sealed", &format!("the relay holds {sealed:?}, and cannot read it"), is_opaque);
+        Ok((Secrets { code, sealed }, digest))
+    }
 
-        let identity = self.place.member(Role::Agent, &key.agent).identity()?;
-        let received = timeout(STEP, pending.wait()).await.context("the agent waited too long")??;
-        tale.check(
-            "consumed",
-            "the agent claimed it, verified everything, and opened the very code",
-            received.expose() == code,
-        );
-        let is_erased =
-            within(STEP, || async { Ok(self.vault.read(&key, &digest).await?.is_none()) }).await?;
-        tale.check("erased", "the relay erased the ciphertext", is_erased);
-
-        let pin = self.place.member(Role::Agent, &key.agent).pin()?;
+    async fn claimed_again(&self, key: &RequestKey, tale: &mut Tale) -> anyhow::Result<()> {
+        let home = self.place.member(Role::Agent, &key.agent);
+        let (identity, pin) = (home.identity()?, home.pin()?);
         let login = self.access.member(Role::Agent, &key.agent)?;
         let again =
             Member::connect(&login, Role::Agent, key.agent.clone(), pin.owner_key, pin.roster).await?;
         let (roster, _) = again.verifier.current(clock::now()).await?;
         let nonce = Nonce::new(clock::random());
-        let capture = captured_digest(&again, &key).await?;
+        let capture = captured_digest(&again, key).await?;
         let consume =
-            Consume { heading: again.heading(&key, identity.id(), roster), capture, claim: nonce.digest() };
+            Consume { heading: again.heading(key, identity.id(), roster), capture, claim: nonce.digest() };
         let statement = identity.sign(&consume);
         let refused = again.bus.call(&Ask::Consume { statement, nonce: *nonce.as_bytes() }).await;
         let is_refused =
@@ -167,7 +187,7 @@ impl<'a> Cast<'a> {
             "a second claim, with the agent's own key, is refused: a code is read once",
             is_refused,
         );
-        Ok(Secrets { code, sealed })
+        Ok(())
     }
 
     async fn denied(&self, tale: &mut Tale) -> anyhow::Result<()> {
@@ -281,10 +301,7 @@ impl<'a> Cast<'a> {
 }
 
 /// The capture that stands for a request.
-async fn captured_digest(
-    member: &Member,
-    key: &agent_otp_domain::RequestKey,
-) -> anyhow::Result<agent_otp_domain::Digest> {
+async fn captured_digest(member: &Member, key: &RequestKey) -> anyhow::Result<Digest> {
     let verified = member.verifier.request(key).await?.context("the request stands")?;
     Ok(verified.capture.context("the request was captured")?.0)
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_otp_broker::{Broker, Config, ReloadError, StartError, User};
+use agent_otp_domain::OwnerId;
 use agent_otp_jetstream::nats_user::Changes;
 use agent_otp_jetstream::provision::{ProvisionError, Settings, provision};
 use agent_otp_jetstream::{ConnectError, Connection, Server, Who};
@@ -84,24 +85,8 @@ impl Host {
     ) -> anyhow::Result<Self> {
         let hold = place.hold(Part::Broker, command)?;
         let Setup { owner, users, creds, is_first } = setup::run(place)?;
-        if let Some(pid) = agent_otp_broker::stop_orphan(&place.nats()).await? {
-            say(&format!("stopped the nats-server (pid {pid}) that an `{command}` before left behind"));
-        }
-        if let Ok(_hold) = place.hold(Part::Enrol, command) {
-            admitted::sweep(place, &owner)?;
-        }
+        tidy(place, &owner, command, say).await?;
         let changes = place.nats_users().changes().context("cannot listen for changes of the NATS users")?;
-        let run = |server: &Server, creds: BTreeMap<String, PathBuf>| Run {
-            nats_url: server.url.clone(),
-            nats_tls: RunTls::of(server),
-            nats_public_url: None,
-            owner: owner.to_string(),
-            sources: BTreeMap::new(),
-            creds,
-            pid: std::process::id(),
-            nats_pid: None,
-            nats_store: None,
-        };
         let (running, settings, run) = match which {
             Which::Own(own) => {
                 let public = own.listening.clone();
@@ -112,12 +97,12 @@ impl Host {
                     nats_public_url: public.public_url(broker.port()),
                     nats_pid: Some(broker.pid()),
                     nats_store: Some(place.nats().join("store")),
-                    ..run(&server, creds)
+                    ..run(&owner, &server, creds)
                 };
                 (Some(running), Settings::default(), run)
             }
             Which::Existing(existing) => {
-                (None, existing.settings, run(&existing.server, existing.files(creds)?))
+                (None, existing.settings, run(&owner, &existing.server, existing.files(creds)?))
             }
         };
         let host = Self { place: place.clone(), running, changes, settings, run, is_first, _hold: hold };
@@ -267,6 +252,37 @@ impl Host {
         let said = self.place.say_stopped();
         stopped?;
         said
+    }
+}
+
+/// Ends what an earlier program left behind.
+async fn tidy(
+    place: &Place,
+    owner: &OwnerId,
+    command: &str,
+    say: &mut dyn FnMut(&str),
+) -> anyhow::Result<()> {
+    if let Some(pid) = agent_otp_broker::stop_orphan(&place.nats()).await? {
+        say(&format!("stopped the nats-server (pid {pid}) that an `{command}` before left behind"));
+    }
+    if let Ok(_hold) = place.hold(Part::Enrol, command) {
+        admitted::sweep(place, owner)?;
+    }
+    Ok(())
+}
+
+/// What is said of any broker.
+fn run(owner: &OwnerId, server: &Server, creds: BTreeMap<String, PathBuf>) -> Run {
+    Run {
+        nats_url: server.url.clone(),
+        nats_tls: RunTls::of(server),
+        nats_public_url: None,
+        owner: owner.to_string(),
+        sources: BTreeMap::new(),
+        creds,
+        pid: std::process::id(),
+        nats_pid: None,
+        nats_store: None,
     }
 }
 

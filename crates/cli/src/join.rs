@@ -147,7 +147,17 @@ impl Newcomer<'_> {
             Err(ConnectError::NotAdmitted { .. }) => bail!(VOID),
             connection => connection?,
         };
-        let entrance = Entrance::new(connection, &owner, &id);
+        self.prove(token, user, &Entrance::new(connection, &owner, &id), stop).await
+    }
+
+    /// Proves token and key, has the owner compare the words, and keeps the key once the owner's roster names it.
+    async fn prove(
+        &self,
+        token: &Token,
+        user: &UserKey,
+        entrance: &Entrance,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
         let nonce = Nonce::new(clock::random());
         let (joining, commit) =
             Joining::begin(token, self.home.next_identity()?, user.public().parse()?, nonce);
@@ -158,10 +168,10 @@ impl Newcomer<'_> {
         print::say(
             "If they are not, answer no there. Waiting for the owner to confirm them; Ctrl-C gives up.",
         );
-        let patience = invitation.expires_at.since(clock::now()) + GRACE;
+        let patience = token.invitation().expires_at.since(clock::now()) + GRACE;
         let welcome = tokio::select! {
             welcome = entrance.say(&reveal, patience) => welcome?,
-            gone = is_gone(&entrance) => return Err(gone.into()),
+            gone = is_gone(entrance) => return Err(gone.into()),
             () = stop.cancelled() => {
                 // Whoever hears it answers, and the token is void.
                 entrance.say(&Said::Leave {}, PATIENCE).await.ok();

@@ -53,33 +53,9 @@ pub(crate) fn run(place: &Place) -> anyhow::Result<Setup> {
     let pin = Pin { roster: None, ..place.owner().pin()? };
     let owner_id = OwnerId::of(&pin.owner_key);
 
-    let mut members = Vec::new();
-    let mut users = Vec::new();
-    let mut creds = BTreeMap::new();
-    for (role, name) in MEMBERS {
-        let name: MemberId = name.parse()?;
-        let home = place.member(role, &name);
-        if !home.exists() {
-            home.create(&agent_otp_keyring::generate()?, &pin)?;
-        }
-        let public_key = home.public()?;
-        let path = place.member_user(role, &name);
-        users.push(user(&format!("{role}:{name}"), &path, permission::member(&owner_id, role, &name))?);
-        creds.insert(format!("{role}:{name}"), path);
-        members.push(Member::new(role, name, public_key));
-    }
-    private::make_dir(&place.dir().join("operator"))?;
-    for name in OPERATORS {
-        let path = place.operator_user(name);
-        let grants = match name {
-            "relay" => permission::relay(),
-            "provision" => permission::provision(),
-            "enroller" => permission::enroller(&owner_id),
-            _ => permission::dashboard(),
-        };
-        users.push(user(name, &path, grants)?);
-        creds.insert(name.to_owned(), path);
-    }
+    let mut logins = Logins::default();
+    let members = members(place, &owner_id, &pin, &mut logins)?;
+    operators(place, &owner_id, &mut logins)?;
 
     private::make_dir(&place.rosters())?;
     if private::list(&place.rosters(), "roster")?.is_empty() {
@@ -95,7 +71,54 @@ pub(crate) fn run(place: &Place) -> anyhow::Result<Setup> {
             latest.owner_key.id()
         );
     }
+    let Logins { users, creds } = logins;
     Ok(Setup { owner: owner_id, users, creds, is_first })
+}
+
+/// The broker's users as they are made, and the file of each.
+#[derive(Default)]
+struct Logins {
+    users: Vec<User>,
+    creds: BTreeMap<String, PathBuf>,
+}
+
+impl Logins {
+    fn add(&mut self, name: String, path: PathBuf, grants: Grants) -> anyhow::Result<()> {
+        self.users.push(user(&name, &path, grants)?);
+        self.creds.insert(name, path);
+        Ok(())
+    }
+}
+
+/// Makes the members that are missing.
+fn members(place: &Place, owner: &OwnerId, pin: &Pin, logins: &mut Logins) -> anyhow::Result<Vec<Member>> {
+    let mut members = Vec::new();
+    for (role, name) in MEMBERS {
+        let name: MemberId = name.parse()?;
+        let home = place.member(role, &name);
+        if !home.exists() {
+            home.create(&agent_otp_keyring::generate()?, pin)?;
+        }
+        let public_key = home.public()?;
+        let grants = permission::member(owner, role, &name);
+        logins.add(format!("{role}:{name}"), place.member_user(role, &name), grants)?;
+        members.push(Member::new(role, name, public_key));
+    }
+    Ok(members)
+}
+
+fn operators(place: &Place, owner: &OwnerId, logins: &mut Logins) -> anyhow::Result<()> {
+    private::make_dir(&place.dir().join("operator"))?;
+    for name in OPERATORS {
+        let grants = match name {
+            "relay" => permission::relay(),
+            "provision" => permission::provision(),
+            "enroller" => permission::enroller(owner),
+            _ => permission::dashboard(),
+        };
+        logins.add(name.to_owned(), place.operator_user(name), grants)?;
+    }
+    Ok(())
 }
 
 /// The owner whose keys were made before, with the private one.
