@@ -7,10 +7,11 @@ use agent_otp_domain::{MemberId, Role};
 use agent_otp_jetstream::provision::Settings;
 use agent_otp_jetstream::{Connection, Login, Member, Who};
 use agent_otp_relay::Relay;
+use agent_otp_trust::VerifiedRequest;
 use agent_otp_user::source::{Source, Told};
 use agent_otp_user::{Approver, Capturer, Intake, Notices, Owner};
 use anyhow::{Context as _, anyhow, bail};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -38,6 +39,15 @@ pub(crate) struct Parties {
     holds: Vec<Hold>,
 }
 
+/// What is heard of a capturer that runs.
+#[derive(Debug)]
+pub(crate) struct Capturing {
+    /// What each source says of itself.
+    pub(crate) told: Vec<Told>,
+    /// The requests that wait for the user, as they come.
+    pub(crate) asked: mpsc::Receiver<VerifiedRequest>,
+}
+
 impl Parties {
     /// None yet, on that broker.
     pub(crate) fn new(place: &Place, access: Access, command: &'static str) -> Self {
@@ -62,14 +72,13 @@ impl Parties {
         self.ready(answers, "the relay does not answer; is the broker provisioned?").await
     }
 
-    /// Starts the user's side: the owner's roster, the capturer and its sources. Returns when a relay has the roster,
-    /// with what the sources say of themselves.
+    /// Starts the user's side: the owner's roster, the capturer and its sources. Returns when a relay has the roster.
     pub(crate) async fn user(
         &mut self,
         owner: Owner,
         ports: &SourcePorts,
         mail: &MailProof,
-    ) -> anyhow::Result<Vec<Told>> {
+    ) -> anyhow::Result<Capturing> {
         self.holds.push(self.place.hold(Part::User, self.command)?);
         let sources = self.bind(ports).await?;
         let local = setup::local()?;
@@ -87,13 +96,13 @@ impl Parties {
         self.capture(sources, &local, mail).await
     }
 
-    /// Starts a capturer and its sources alone, without any key of the owner. Says what the sources say of themselves.
+    /// Starts a capturer and its sources alone, without any key of the owner.
     pub(crate) async fn capturer(
         &mut self,
         name: &MemberId,
         ports: &SourcePorts,
         mail: &MailProof,
-    ) -> anyhow::Result<Vec<Told>> {
+    ) -> anyhow::Result<Capturing> {
         self.holds.push(self.place.hold(Part::User, self.command)?);
         let sources = self.bind(ports).await?;
         self.capture(sources, name, mail).await
@@ -113,12 +122,13 @@ impl Parties {
         sources: Vec<Box<dyn Source>>,
         name: &MemberId,
         mail: &MailProof,
-    ) -> anyhow::Result<Vec<Told>> {
+    ) -> anyhow::Result<Capturing> {
         let told = sources.iter().map(|source| source.told()).collect();
         let login = self.login(Role::Capturer, name)?;
         let notices = Notices::open(self.place.notices());
         let home = self.place.member(Role::Capturer, name);
-        let capturer = Capturer::connect(&login, home, name.clone(), notices).await?;
+        let mut capturer = Capturer::connect(&login, home, name.clone(), notices).await?;
+        let asked = capturer.asked();
         let (intake, messages) = Intake::new(mail.unverified(), mail.authenticator()?);
         let intake = intake.while_open(capturer.open_until());
         let stop = self.stop.clone();
@@ -132,7 +142,7 @@ impl Parties {
                 running.await.with_context(|| format!("the source {name} has stopped"))
             });
         }
-        Ok(told)
+        Ok(Capturing { told, asked })
     }
 
     /// Starts the audit trail of an auditor.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::args::{Serve, ServeAt, ServeAudit, ServeBroker, ServeCapturer, ServeUser};
 use crate::host::{Host, Own, Which};
-use crate::party::Parties;
+use crate::party::{Capturing, Parties};
 use crate::place::Place;
 use crate::way::As;
 use crate::{interrupt, print, setup, up};
@@ -76,7 +76,7 @@ async fn user(place: &Place, options: ServeUser, stop: CancellationToken) -> any
     let mut parties = Parties::new(place, access, "agent-otp serve user");
     let starting = parties.user(owner, &options.source_ports, &options.mail);
     let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
-    let told = started?;
+    let Capturing { told, .. } = started?;
     ready(place, "The user's side", &url);
     up::greet_sources(&told, options.mail.unverified());
     serve(parties, stop).await
@@ -90,7 +90,7 @@ async fn capturer(place: &Place, options: ServeCapturer, stop: CancellationToken
     let mut parties = Parties::new(place, access, "agent-otp serve capturer");
     let starting = parties.capturer(&name, &source_ports, &mail);
     let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
-    let told = started?;
+    let Capturing { told, .. } = started?;
     ready(place, "The capturer", &url);
     up::greet_sources(&told, mail.unverified());
     serve(parties, stop).await

@@ -1,11 +1,13 @@
 //! Everything on one machine: broker, relay, user's side and audit trail, started in order and stopped together.
 
+use agent_otp_trust::VerifiedRequest;
 use agent_otp_user::source::Told;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::MailProof;
 use crate::host::{Host, Which};
-use crate::party::Parties;
+use crate::party::{Capturing, Parties};
 use crate::place::Place;
 use crate::setup;
 use crate::sources::SourcePorts;
@@ -33,6 +35,8 @@ pub(crate) struct Stack {
     trail: Parties,
     /// What each source says of itself.
     pub(crate) told: Vec<Told>,
+    /// The requests that wait for the user, as they come, for whoever takes this.
+    pub(crate) asked: Option<mpsc::Receiver<VerifiedRequest>>,
 }
 
 impl Stack {
@@ -47,7 +51,7 @@ impl Stack {
         let access = host.run.access(place)?;
         let parties = Parties::new(place, access.clone(), command);
         let trail = Parties::new(place, access, command);
-        let mut stack = Self { host, parties, trail, told: Vec::new() };
+        let mut stack = Self { host, parties, trail, told: Vec::new(), asked: None };
         let started = stack.start_parties(place, &source_ports, &mail, say).await;
         let Err(error) = started else { return Ok(stack) };
         // The reason for which it did not start is what the caller is told.
@@ -64,7 +68,8 @@ impl Stack {
     ) -> anyhow::Result<()> {
         self.parties.relay(self.host.settings).await?;
         let owner = setup::owner_of(place)?;
-        self.told = self.parties.user(owner, source_ports, mail).await?;
+        let Capturing { told, asked } = self.parties.user(owner, source_ports, mail).await?;
+        (self.told, self.asked) = (told, Some(asked));
         self.host.run.sources = self.told.iter().flat_map(|told| told.entries.clone()).collect();
         if self.host.run.creds.contains_key(AUDITOR) {
             self.trail.audit(setup::local()?).await?;

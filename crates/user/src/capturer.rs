@@ -26,6 +26,8 @@ use crate::{extract, obstacle};
 const TIDY_EVERY: Duration = Duration::from_secs(30);
 /// How long an offer waits that the relay could not take.
 const OFFER_AGAIN: Duration = Duration::from_millis(500);
+/// How many requests may wait to be told to a person; whoever is flooded asks for the list.
+const ASKED_WAITING_MAX: usize = 64;
 /// How many updates may wait.
 const UPDATES_WAITING_MAX: usize = 256;
 
@@ -42,6 +44,8 @@ pub struct Capturer {
     capturing: BTreeSet<Digest>,
     /// Until when a request is open, for the sources.
     open_until: latest::Sender<Option<Timestamp>>,
+    /// Whoever tells a person what is asked.
+    asked: Option<mpsc::Sender<VerifiedRequest>>,
 }
 
 /// What came of a capture.
@@ -93,6 +97,7 @@ impl Capturer {
             captures: JoinSet::new(),
             capturing: BTreeSet::new(),
             open_until: latest::Sender::new(None),
+            asked: None,
         })
     }
 
@@ -100,6 +105,13 @@ impl Capturer {
     #[must_use]
     pub fn open_until(&self) -> latest::Receiver<Option<Timestamp>> {
         self.open_until.subscribe()
+    }
+
+    /// The requests that wait for the user, each once, as they are learnt of; those that are not taken in time are left out.
+    pub fn asked(&mut self) -> mpsc::Receiver<VerifiedRequest> {
+        let (sender, asked) = mpsc::channel(ASKED_WAITING_MAX);
+        self.asked = Some(sender);
+        asked
     }
 
     /// Captures until `stop` is cancelled. Messages are kept in memory alone.
@@ -157,6 +169,7 @@ impl Capturer {
                     let sealer = self.sealer.clone();
                     drop(spawn_blocking(move || sealer.end(&decision)));
                 }
+                self.announce(&verified);
                 self.desk.learn(*verified);
             }
             Update::Wrong { request, error } => self.sealer.raise(request, &error),
@@ -170,6 +183,16 @@ impl Capturer {
                     self.offer(decision, offer);
                 }
             }
+        }
+    }
+
+    fn announce(&self, request: &VerifiedRequest) {
+        let is_known = self.desk.request(&request.key).is_some();
+        if is_known || request.approval.is_some() || request.end.is_some() {
+            return;
+        }
+        if let Some(asked) = &self.asked {
+            asked.try_send(request.clone()).ok();
         }
     }
 

@@ -105,6 +105,35 @@ async fn the_end_of_the_terminal_is_ignored_by_whoever_was_started_so() {
 }
 
 #[tokio::test]
+async fn what_is_asked_is_told_at_once_and_once_where_up_runs() {
+    let place = Place::new();
+    let up = place.up().await;
+    let asked = place.request(&["--reason", "Pay “now” \u{1b}[2Jand\nsoon", "--from", "acme.example"]).await;
+    let line = format!(
+        "asked      {}  shopper: “Pay \"now\" <U+001B>[2Jand<U+000A>soon” from acme.example\n",
+        asked.id
+    );
+    let told = eventually("what is asked", async || {
+        let said = up.said();
+        said.split_once(&line).map(|(_, after)| after.to_owned())
+    });
+    let answer = format!("agent-otp --data '{}' approve {}   (or deny)\n", place.dir().display(), asked.id);
+    assert!(told.await.contains(&answer), "{}", up.said());
+    place.approve(&asked.id).await;
+    place.deny(&asked.id).await;
+    up.stop().await.well();
+    // One that waits is told again by the next.
+    let up = place.up().await;
+    let next = place.request(&[]).await;
+    eventually("the next one", async || up.said().contains(&next.id).then_some(())).await;
+    assert!(!up.said().contains(&asked.id));
+    up.stop().await.well();
+    let up = place.up().await;
+    eventually("the one that waits", async || up.said().contains(&next.id).then_some(())).await;
+    assert_eq!(up.said().matches("asked      ").count(), 1, "{}", up.said());
+}
+
+#[tokio::test]
 async fn after_a_crash_the_next_up_stops_the_orphan_and_goes_on() {
     let place = Place::new();
     let up = place.up().await;
