@@ -83,6 +83,18 @@ async fn a_member_that_joined_finds_the_broker_again_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_token_that_cannot_be_printed_is_void_at_once() {
+    let owner = Place::new();
+    let _up = owner.up().await;
+    let ended = owner.on_a_full_disk(&["enroll", "agent", "booker"]).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("the token could not be written to stdout"), "{ended:?}");
+    let mut users =
+        fs::read_dir(owner.dir().join("nats-users")).unwrap().map(|user| user.unwrap().file_name());
+    assert!(users.all(|user| !user.to_str().unwrap().contains(".enrolment.")), "it admits nobody");
+}
+
+#[tokio::test]
 async fn a_member_that_joined_on_its_owners_machine_is_rotated_there() {
     let owner = Place::new();
     let up = owner.up().await;

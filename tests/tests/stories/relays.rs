@@ -8,6 +8,7 @@ use agent_otp_tests::{Place, eventually, strings, within};
 use agent_otp_user::Approver;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use rustix::process::Signal;
 
 const LIVES: u32 = 20;
 
@@ -31,6 +32,21 @@ async fn twenty_lives_over_two_relays_each_end_with_their_own_code() {
         assert_eq!(history, strings(["requested", "approved", "captured", "consumed"]));
     }
     assert_eq!(relays(&place).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_relay_that_is_told_to_stop_ends_well() {
+    let place = Place::new();
+    let _up = place.up().await;
+    let run = place.run();
+    let key = run.creds["relay"].to_str().unwrap();
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let arguments = ["serve", "--nats-url", &run.nats_url, "--nkey-file", key];
+        let mut relay = place.spawn("agent-otp-relay", &arguments);
+        eventually("it to serve", async || relay.said().contains("serving").then_some(())).await;
+        relay.signal(signal);
+        relay.ended().await.well();
+    }
 }
 
 async fn life(place: &Place, agent: &Agent, approver: &Approver, number: u32) -> RequestId {
