@@ -206,20 +206,25 @@ impl Folded {
         let mut origins = Vec::with_capacity(text.len() + 8);
         let mut last = None;
         for (at, c) in text.char_indices() {
+            let origin = u32::try_from(at).unwrap_or(u32::MAX);
+            if c.is_ascii_alphanumeric() {
+                folded.push(c.to_ascii_lowercase());
+                origins.push(origin);
+                last = Some(c);
+                continue;
+            }
             let is_hyphen = c == '-' && last.is_some_and(char::is_alphanumeric) && begins_word(text, at + 1);
             if is_hyphen || c.is_whitespace() {
                 if !folded.ends_with(' ') {
                     folded.push(' ');
                 }
-            } else if c.is_ascii_alphanumeric() {
-                folded.push(c.to_ascii_lowercase());
             } else if matches!(c, '’' | '‘' | 'ʼ' | '`') {
                 folded.push('\'');
             } else {
                 folded.extend(c.to_lowercase());
             }
             last = Some(c);
-            origins.resize(folded.len(), u32::try_from(at).unwrap_or(u32::MAX));
+            origins.resize(folded.len(), origin);
         }
         origins.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
         Self { text: folded, origins }

@@ -1,9 +1,7 @@
 //! The visible text of an HTML mail, line by line as a reader sees it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
 
-use regex::Regex;
 use scraper::Html;
 use scraper::node::{Element, Node};
 use zeroize::Zeroizing;
@@ -33,7 +31,7 @@ pub(super) fn visible(html: &str) -> Option<Visible> {
     if html.matches('<').count() > TAGS_MAX {
         return None;
     }
-    let html = Html::parse_document(&FORMATTING.replace_all(html, "<${1}x-$2$3"));
+    let html = Html::parse_document(&unformatted(html));
     let mut walk = Walk { hidden_classes: hidden_classes(&html), ..Walk::default() };
     let mut next = Some(html.tree.root());
     while let Some(node) = next {
@@ -52,13 +50,32 @@ pub(super) fn visible(html: &str) -> Option<Visible> {
     Some(Visible { text: joined(&walk.text), links: walk.links })
 }
 
-/// Elements like `b`, whose names are changed before the tree is built: an unclosed one is opened again in every
-/// paragraph that follows, so that few bytes make a tree of any size.
-#[expect(clippy::expect_used, reason = "a constant expression, which every test compiles")]
-static FORMATTING: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)<(/?)(a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)([\s/>])")
-        .expect("a regular expression")
-});
+/// Elements whose names are changed before the tree is built: an unclosed one is opened again in every paragraph that
+/// follows, so that few bytes make a tree of any size.
+const FORMATTING: [&str; 14] =
+    ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
+
+/// The HTML with `x-` before the name of every formatting element.
+fn unformatted(html: &str) -> Zeroizing<String> {
+    let mut plain = Zeroizing::new(String::with_capacity(html.len() + 2 * TAGS_MAX));
+    let mut rest = html;
+    while let Some((before, tag)) = rest.split_once('<') {
+        plain.push_str(before);
+        plain.push('<');
+        let name = tag.strip_prefix('/').unwrap_or(tag);
+        plain.push_str(tag.get(..tag.len() - name.len()).unwrap_or_default());
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(0);
+        let ends =
+            name.get(end..).is_some_and(|after| after.starts_with(['>', '/', ' ', '\t', '\n', '\r', '\x0C']));
+        let called = name.get(..end).unwrap_or_default();
+        if ends && FORMATTING.iter().any(|known| known.eq_ignore_ascii_case(called)) {
+            plain.push_str("x-");
+        }
+        rest = name;
+    }
+    plain.push_str(rest);
+    plain
+}
 
 /// How what follows is set off from what was before; the later is the stronger.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -313,8 +330,8 @@ fn joined(text: &str) -> Zeroizing<String> {
     for line in text.lines() {
         let mut before_single = false;
         for (at, cell) in line.split(CELL).map(str::trim).filter(|cell| !cell.is_empty()).enumerate() {
-            let single =
-                cell.chars().filter(|c| c.is_alphanumeric()).count() == 1 && cell.chars().count() == 1;
+            let mut chars = cell.chars();
+            let single = chars.next().is_some_and(char::is_alphanumeric) && chars.next().is_none();
             if at > 0 && !(single && before_single) {
                 joined.push(' ');
             }
