@@ -113,6 +113,8 @@ struct Walk<'a> {
     styles: BTreeMap<&'a str, Style>,
     frames: Vec<Frame>,
     pending: Break,
+    /// Whether somebody's words begin with the next one.
+    opening: bool,
     /// Where the last line of the text begins.
     line: usize,
     /// Where the open link leads, and where its text began.
@@ -165,10 +167,8 @@ impl<'a> Walk<'a> {
             self.link = element.attr("href").map(|href| (Zeroizing::new(href.to_owned()), self.text.len()));
         }
         frame.quote = matches!(element.name(), "blockquote" | "q");
+        self.opening |= frame.quote;
         self.frames.push(frame);
-        if frame.quote {
-            self.write("“");
-        }
         true
     }
 
@@ -188,11 +188,10 @@ impl<'a> Walk<'a> {
     }
 
     fn leave(&mut self) {
-        if self.frames.last().is_some_and(|frame| frame.quote) {
-            self.pending = Break::None;
-            self.write("”");
-        }
         let Some(frame) = self.frames.pop() else { return };
+        if frame.quote && !std::mem::take(&mut self.opening) {
+            self.text.push('”');
+        }
         if frame.link
             && let Some((href, start)) = self.link.take()
         {
@@ -219,6 +218,9 @@ impl<'a> Walk<'a> {
         }
         for word in text.split(space).filter(|word| !word.is_empty()) {
             self.set_off();
+            if std::mem::take(&mut self.opening) {
+                self.text.push('“');
+            }
             self.text.push_str(word);
             self.pending = Break::Space;
         }
