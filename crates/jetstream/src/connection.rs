@@ -8,6 +8,7 @@ use agent_otp_domain::{Digest, MemberId, OwnerId, Role};
 use async_nats::jetstream::{self, context::ContextBuilder};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, rustls};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::login::{Credentials, Login, Server, Trust};
@@ -70,6 +71,7 @@ pub struct Connection {
     pub(crate) jetstream: jetstream::Context,
     connects: watch::Receiver<u64>,
     is_up: watch::Receiver<bool>,
+    lost_at: watch::Receiver<Option<Instant>>,
 }
 
 /// Why a party cannot connect.
@@ -134,6 +136,7 @@ impl Connection {
     pub async fn open(login: &Login, who: &Who) -> Result<Self, ConnectError> {
         let (connected, connects) = watch::channel(0_u64);
         let (up, is_up) = watch::channel(true);
+        let (lost, lost_at) = watch::channel(None);
         let count = move || connected.send_modify(|count| *count = count.saturating_add(1));
         let (options, other_key) = secured(login)?;
         let client = options
@@ -156,6 +159,7 @@ impl Connection {
                     }
                     Event::Disconnected => {
                         debug!("the broker is gone");
+                        lost.send_replace(Some(Instant::now()));
                         up.send_replace(false);
                     }
                     // A permission that is missing shows only here; the request itself just times out.
@@ -175,7 +179,7 @@ impl Connection {
             .await
             .map_err(|source| refused(&login.server, &other_key, source))?;
         let jetstream = ContextBuilder::new().timeout(PATIENCE).ack_timeout(PATIENCE).build(client.clone());
-        Ok(Self { client, jetstream, connects, is_up })
+        Ok(Self { client, jetstream, connects, is_up, lost_at })
     }
 
     /// The client itself, for what is not of this crate: a test that looks at the wire.
@@ -195,6 +199,13 @@ impl Connection {
     #[must_use]
     pub fn is_up(&self) -> watch::Receiver<bool> {
         self.is_up.clone()
+    }
+
+    /// When the broker was last gone; none if it never was. What came before that cannot be answered any more: NATS gives
+    /// leave to answer a command on the connection that brought it.
+    #[must_use]
+    pub fn lost_at(&self) -> Option<Instant> {
+        *self.lost_at.borrow()
     }
 
     /// Waits until everything that was published has left.

@@ -5,7 +5,7 @@ use agent_otp_domain::{
     State, codec,
 };
 use agent_otp_jetstream::message::{RefusalCode, Reply, Sealed};
-use agent_otp_jetstream::{AppendError, Loaded, clock};
+use agent_otp_jetstream::{AppendError, Loaded};
 use agent_otp_trust::{
     Cancel, Capture, Consume, Decision, Heading, Nonce, Request, Statement, Untrusted, Verdict,
 };
@@ -13,7 +13,7 @@ use tracing::warn;
 
 use crate::decide::{Considered, Decided, Look, Undecided};
 use crate::refusal::Refusal;
-use crate::serve::{Answered, Caller, HEARD_WITHIN, Relay};
+use crate::serve::{Answered, Caller, Relay, Released};
 
 /// How much longer than its request a sealed code may stay, so that a claim at the last moment is still answered.
 const VAULT_GRACE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -137,7 +137,8 @@ impl Relay {
             ));
         }
         let command = Command::Consume { statement, capture: consume.capture, claim: consume.claim };
-        let state = self.consider(&key, &command, Look::Memory).await?.loaded.state();
+        let loaded = self.consider(&key, &command, Look::Memory).await?.loaded;
+        let state = loaded.state();
         let captured = state.progress().and_then(Open::capture).ok_or(Rejection::Unknown)?;
         let found = self.vault.find(&key, &captured.sealed).await?;
         // Nothing is appended for a code that is not there: the capturer may still bring it back.
@@ -145,9 +146,10 @@ impl Relay {
             Refusal::new(RefusalCode::Unavailable, "the sealed code is not in the vault; try again")
         })?;
         self.decide(&key, &command, &caller.actor()).await?;
-        // A claim that was under way for long may have been given up, and made again: then the follower erases.
-        let is_fresh = clock::now().since(consume.heading.made_at) < HEARD_WITHIN;
-        Ok(Answered { reply: Reply::Code { sealed: Sealed(sealed) }, released: is_fresh.then_some(place) })
+        let mut events = loaded.events.iter();
+        let captured_at = events.find(|recorded| recorded.event.kind() == EventType::Captured);
+        let released = captured_at.map(|recorded| Released { place, captured_at: recorded.time });
+        Ok(Answered { reply: Reply::Code { sealed: Sealed(sealed) }, released })
     }
 
     /// Lets the deadline pass, if it has.

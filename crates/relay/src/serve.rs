@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_otp_domain::{Actor, MemberId, OwnerId, Role, Version};
+use agent_otp_domain::{Actor, MemberId, OwnerId, Role, Timestamp, Version};
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
 use agent_otp_jetstream::provision::Settings;
 use agent_otp_jetstream::{
-    Connection, Incoming, Log, Place, Replay, Rosters, Service, StoreError, Timers, Vault, Verb,
+    Connection, Incoming, Log, Place, Replay, Rosters, Service, StoreError, Timers, Vault, Verb, clock,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
@@ -23,8 +22,8 @@ use crate::refusal::Refusal;
 /// How many commands are under way at once; more wait in the subscription.
 const COMMANDS_MAX: usize = 256;
 
-/// Within what time an answer still finds its asker, which asks again after 2 s.
-pub(crate) const HEARD_WITHIN: Duration = Duration::from_secs(1);
+/// Within what time of its claim a code still finds its asker, which asks again after 2 s.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
 /// A relay. It holds no state of its own, so any number of them may run side by side.
 #[derive(Debug)]
@@ -122,11 +121,10 @@ impl Relay {
                 }
                 incoming = service.next() => incoming.ok_or(ServeError::Closed)?,
             };
-            let taken_at = Instant::now();
             let Ok(place) = places.clone().acquire_owned().await else { break };
             let relay = relay.clone();
             commands.spawn(async move {
-                relay.answer(incoming, taken_at).await;
+                relay.answer(incoming).await;
                 drop(place);
             });
         }
@@ -137,17 +135,19 @@ impl Relay {
         Ok(())
     }
 
-    async fn answer(&self, incoming: Incoming, taken_at: Instant) {
+    async fn answer(&self, incoming: Incoming) {
         let caller =
             Caller { owner: incoming.owner.clone(), role: incoming.role, member: incoming.member.clone() };
         let answered = self.reply(&caller, &incoming).await;
         let Answered { reply, released } = answered.unwrap_or_else(|refusal| Reply::from(refusal).into());
         debug!(verb = incoming.verb.as_str(), role = %caller.role, member = %caller.member, reply = kind(&reply), "answered");
         incoming.answer(&reply).await;
-        let is_heard = taken_at.elapsed() < HEARD_WITHIN;
-        if let Some(place) = released.filter(|_| is_heard) {
+        let lost = self.connection.lost_at().map(|lost_at| lost_at.elapsed());
+        if let Some(Released { place, .. }) =
+            released.filter(|released| is_heard(released.captured_at, clock::now(), lost))
+        {
             // Behind the answer on the same connection. The follower of the log erases whatever this leaves, and does it
-            // where the answer came too late: the agent asks again, and must still find the sealed code.
+            // where the answer may have found nobody: the agent asks again, and must still find the sealed code.
             if let Err(error) = self.vault.erase_at(place).await {
                 debug!(%error, "erasure is left to the follower");
             }
@@ -199,16 +199,36 @@ impl Relay {
     }
 }
 
-/// A reply, and where what it releases is to be erased once it has left.
+/// A reply, and the sealed code that it releases.
 pub(crate) struct Answered {
     pub(crate) reply: Reply,
-    pub(crate) released: Option<Place>,
+    pub(crate) released: Option<Released>,
+}
+
+/// A sealed code that is to be erased once the answer has left.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Released {
+    /// Where it lies.
+    pub(crate) place: Place,
+    /// When its capture was decided: no claim of it is older.
+    pub(crate) captured_at: Timestamp,
 }
 
 impl From<Reply> for Answered {
     fn from(reply: Reply) -> Self {
         Self { reply, released: None }
     }
+}
+
+/// Whether an answer to a claim of what was captured then has found its asker for sure, now that it has left. `lost` is how
+/// long ago the broker was last gone.
+///
+/// The claim's own date says nothing, because the agent's clock may be off. But it was made after the capture; and if the
+/// broker was there ever since, it came on this connection, which alone may answer it, and the vault is the one that was
+/// read. A capture dated ahead is that of a relay whose clock is another one.
+fn is_heard(captured_at: Timestamp, now: Timestamp, lost: Option<Duration>) -> bool {
+    let is_prompt = captured_at <= now && now.since(captured_at) < HEARD_WITHIN;
+    is_prompt && lost.is_none_or(|lost| lost >= HEARD_WITHIN)
 }
 
 fn kind(reply: &Reply) -> &'static str {
@@ -219,5 +239,32 @@ fn kind(reply: &Reply) -> &'static str {
         Reply::Open { .. } => "open",
         Reply::Roster { .. } => "roster",
         Reply::Refused { .. } => "refused",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_erased_at_once_only_if_nobody_can_have_missed_the_answer() {
+        let captured_at = Timestamp::from_unix_ms(1_000_000);
+        let (soon, late) = (captured_at.after(Duration::from_millis(999)), captured_at.after(HEARD_WITHIN));
+        let just_now = Some(Duration::from_millis(999));
+        let table = [
+            ("prompt, and the broker was always there", soon, None, true),
+            ("prompt, and the broker was gone before the capture", soon, Some(HEARD_WITHIN), true),
+            ("the broker was gone since", soon, just_now, false),
+            ("the claim may have waited on its way", late, None, false),
+            (
+                "the capture is dated by another clock",
+                captured_at.before(Duration::from_millis(1)),
+                None,
+                false,
+            ),
+        ];
+        for (what, now, lost, expected) in table {
+            assert_eq!(is_heard(captured_at, now, lost), expected, "{what}");
+        }
     }
 }

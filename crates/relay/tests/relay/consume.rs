@@ -1,16 +1,18 @@
 //! Claim before release: who gets the code, who gets it again, and who learns nothing.
 
+use std::time::Duration;
+
 use agent_otp_domain::{Actor, Event, EventType, Recorded, Role, Version};
 use agent_otp_jetstream::clock;
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply, Sealed};
-use agent_otp_trust::{Cancel, Heading, Nonce};
+use agent_otp_trust::{Cancel, Consume, Heading, Nonce};
 
 use crate::home::{BOOKER, Home, SHOPPER, name, refusal};
 use crate::said::{Said, sign};
 use crate::world::eventually;
 
 /// How long a code stays for an agent whose relay died before it answered.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn who_claimed_a_code_gets_it_again_while_it_is_there_and_nobody_else_does() {
@@ -37,6 +39,22 @@ async fn a_code_whose_relay_died_is_erased_after_the_grace_and_not_before() {
     home.until_erased(&said).await;
     let stayed = clock::now().since(consumed.time);
     assert!(stayed >= GRACE, "{stayed:?}");
+}
+
+#[tokio::test]
+async fn a_claim_that_may_have_waited_is_served_again_whatever_the_agents_clock_says() {
+    let home = Home::start().await;
+    let said = home.said();
+    home.bring(&said, EventType::Captured).await;
+    eventually(async || (clock::now() > said.made_at.after(Duration::from_secs(2))).then_some(())).await;
+    let ahead = Heading { made_at: clock::now().after(Duration::from_secs(5)), ..said.heading(SHOPPER) };
+    let statement = sign(SHOPPER, &Consume { heading: ahead, ..said.a_consume(said.nonce) });
+    let claim = Ask::Consume { statement, nonce: said.nonce };
+    for _ in 0..2 {
+        let reply = home.shopper.call_once(&claim).await.unwrap();
+        assert_eq!(reply, Reply::Code { sealed: Sealed(said.sealed.clone()) });
+    }
+    home.until_erased(&said).await;
 }
 
 #[tokio::test]
@@ -106,7 +124,7 @@ async fn to_another_agent_a_request_does_not_exist_whatever_its_state() {
 async fn learns_nothing(home: &Home, said: &Said) {
     let about = |agent: &str| Heading { agent: name(agent), ..said.heading(BOOKER) };
     let nonce = said.nonce;
-    let consume = |heading| agent_otp_trust::Consume { heading, ..said.a_consume(nonce) };
+    let consume = |heading| Consume { heading, ..said.a_consume(nonce) };
     let cancel = |heading| Cancel { heading, request: said.request.digest() };
     let asks = [
         said.consume(),
