@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use agent_otp_domain::{EventId, Recorded, RequestKey, State, Version, codec};
+use agent_otp_domain::{EventId, Recorded, RequestKey, State, Timestamp, Version, codec};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
@@ -47,6 +47,12 @@ impl Loaded {
     #[must_use]
     pub fn version(&self) -> Version {
         self.events.last().map(|recorded| recorded.version).unwrap_or_default()
+    }
+
+    /// When the last event was decided, by the clock of the relay that did; the beginning of time if there is none.
+    #[must_use]
+    pub fn changed_at(&self) -> Timestamp {
+        self.events.last().map_or(Timestamp::from_unix_ms(0), |recorded| recorded.time)
     }
 
     /// The stream sequence of the last event: what the next append expects; 0 if there is none.

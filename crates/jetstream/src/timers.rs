@@ -13,7 +13,6 @@ use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::clock;
 use crate::connection::Connection;
 use crate::direct;
 use crate::error::StoreError;
@@ -60,8 +59,6 @@ pub struct Due {
     pub request: Option<RequestKey>,
     /// How often this message was delivered, this time included.
     pub deliveries: i64,
-    /// When the message was stored, by the broker's clock; now, if it does not say so.
-    pub stored_at: Timestamp,
     /// How the request ended, if that is what is told.
     pub end: Option<EventType>,
     message: jetstream::Message,
@@ -198,15 +195,9 @@ async fn due(
         .map_err(|error| StoreError::unreachable(doing)(error.into()))?;
     Ok(messages.map(move |message| {
         let message = message.map_err(|error| StoreError::unreachable(doing)(error.into()))?;
-        let (deliveries, stored_at) = message.info().map_or((1, clock::now()), |info| {
-            (info.delivered, stored_at(info.published.unix_timestamp_nanos()))
-        });
+        let deliveries = message.info().map_or(1, |info| info.delivered);
         let request = subject::request_key(&message.subject, prefix_tokens);
         let end = message.subject.rsplit('.').next().and_then(|kind| kind.parse().ok());
-        Ok(Due { request, deliveries, stored_at, end, message })
+        Ok(Due { request, deliveries, end, message })
     }))
-}
-
-fn stored_at(unix_ns: i128) -> Timestamp {
-    Timestamp::from_unix_ms(i64::try_from(unix_ns / 1_000_000).unwrap_or(i64::MAX))
 }

@@ -1,17 +1,18 @@
 //! The commands of members and of the clock: what each needs before it is decided, and what follows.
 
 use agent_otp_domain::{
-    Actor, Command, Digest, Event, EventType, Open, Rejection, RequestKey, Role, SealedCode, SignedStatement,
-    State, codec,
+    Actor, Command, Digest, End, Event, EventType, Open, Rejection, RequestKey, Role, SealedCode,
+    SignedStatement, State, codec,
 };
 use agent_otp_jetstream::message::{RefusalCode, Reply, Sealed};
-use agent_otp_jetstream::{AppendError, Loaded};
+use agent_otp_jetstream::{AppendError, Loaded, StoreError, clock};
 use agent_otp_trust::{
     Cancel, Capture, Consume, Decision, Heading, Nonce, Request, Statement, Untrusted, Verdict,
 };
 use tracing::warn;
 
 use crate::decide::{Considered, Decided, Look, Undecided};
+use crate::grace::CONSUMED_GRACE;
 use crate::refusal::Refusal;
 use crate::serve::{Answered, Caller, Relay, Released};
 
@@ -100,9 +101,18 @@ impl Relay {
             ));
         }
         let command = Command::Capture { statement, decision: capture.decision, sealed: digest };
-        let Considered { loaded, now, .. } = self.consider(&key, &command, Look::Memory).await?;
+        let considered = self.consider(&key, &command, Look::Memory).await;
+        if let Err(Undecided::Rejected(rejection)) = &considered
+            && is_over(rejection)
+        {
+            // A relay may have put it there when it was in time, and died before it learned that it was not any more.
+            self.vault.erase_one(&key, &digest).await?;
+        }
+        let Considered { loaded, now, .. } = considered?;
         if let state @ State::Ended(..) = loaded.state() {
-            return Ok(Decided { state, version: loaded.version() }.reply());
+            let decided = Decided { state, version: loaded.version(), changed_at: loaded.changed_at() };
+            self.settle(&key, &digest, &decided).await?;
+            return Ok(decided.reply());
         }
         let (asked, request) = stored::<Request>(&loaded, EventType::Requested)?;
         let (decided, decision) = stored::<Decision>(&loaded, EventType::Approved)?;
@@ -111,14 +121,26 @@ impl Relay {
         self.vault.put(&key, &digest, &sealed, ttl).await?;
         let decided = self.decide(&key, &command, &caller.actor()).await;
         match &decided {
-            // The request may have ended between the two: then nobody will come for what was just put.
-            Ok(Decided { state: State::Ended(..), .. }) => self.vault.erase(&key).await?,
-            Ok(Decided { state: State::Open(_) | State::Absent, .. }) => {}
+            Ok(decided) => self.settle(&key, &digest, decided).await?,
             Err(Undecided::Rejected(_)) => self.vault.erase_one(&key, &digest).await?,
             // The event may be stored all the same; if it is not, the TTL erases the orphan.
             Err(Undecided::Failed(_)) => {}
         }
         Ok(decided?.reply())
+    }
+
+    /// Erases what was put for a request that has ended meanwhile: nobody comes for it, and the follower may have been
+    /// there before it was put. What was consumed just now is left to the follower, because its agent may ask again.
+    async fn settle(&self, key: &RequestKey, sealed: &Digest, decided: &Decided) -> Result<(), StoreError> {
+        match &decided.state {
+            State::Absent | State::Open(_) => Ok(()),
+            State::Ended(_, End::Consumed(_)) if clock::now().since(decided.changed_at) < CONSUMED_GRACE => {
+                Ok(())
+            }
+            State::Ended(_, End::Consumed(_) | End::Denied(_) | End::Expired | End::Cancelled) => {
+                self.vault.erase_one(key, sealed).await
+            }
+        }
     }
 
     /// Claim before release: the code leaves only after `consumed` is stored, and only to who claimed it.
@@ -198,6 +220,23 @@ pub(crate) enum Expiry {
     Early(agent_otp_domain::Timestamp),
     /// The store did not answer.
     Failed(AppendError),
+}
+
+/// Whether a capture was refused because its request ended without it: nobody claims what was put for it.
+fn is_over(rejection: &Rejection) -> bool {
+    match rejection {
+        Rejection::Expired { .. } => true,
+        Rejection::OutOfTurn { phase } => matches!(phase, EventType::Denied | EventType::Cancelled),
+        Rejection::Unknown
+        | Rejection::Taken
+        | Rejection::NotYet { .. }
+        | Rejection::ClockSkew(_)
+        | Rejection::Lifetime { .. }
+        | Rejection::Mismatch { .. }
+        | Rejection::DecisionExpired { .. }
+        | Rejection::NotAppointed
+        | Rejection::AlreadyConsumed => false,
+    }
 }
 
 /// What an unverified statement says it is about: enough to answer `Unknown`, and for nothing else.

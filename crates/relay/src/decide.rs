@@ -38,6 +38,8 @@ pub(crate) struct Decided {
     pub(crate) state: State,
     /// How many events it has.
     pub(crate) version: Version,
+    /// When the last of them was decided, by the clock of the relay that did.
+    pub(crate) changed_at: Timestamp,
 }
 
 /// Why a command came to nothing.
@@ -114,7 +116,9 @@ impl Relay {
         for _ in 0..DECISIONS_MAX {
             let Considered { loaded, event, now } = self.consider(key, command, look).await?;
             let (state, version) = (loaded.state(), loaded.version());
-            let Some(event) = event else { return Ok(Decided { state, version }) };
+            let Some(event) = event else {
+                return Ok(Decided { state, version, changed_at: loaded.changed_at() });
+            };
             let recorded = Recorded {
                 id: clock::event_id(),
                 owner: key.owner.clone(),
@@ -128,9 +132,9 @@ impl Relay {
             match self.log.append(loaded.last(), &recorded).await {
                 Ok(appended) => {
                     info!(request = %key, event = %recorded.event.kind(), version = recorded.version.0, "appended");
-                    let decided = Decided { state: state.evolve(&recorded.event), version: recorded.version };
+                    let (state, version) = (state.evolve(&recorded.event), recorded.version);
                     self.recent.remember(key, &loaded.then(recorded, appended));
-                    return Ok(decided);
+                    return Ok(Decided { state, version, changed_at: now });
                 }
                 Err(error @ AppendError::Conflict { .. }) => {
                     (conflict, look) = (error, Look::Log);

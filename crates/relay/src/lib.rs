@@ -3,6 +3,7 @@
 mod admission;
 mod command;
 mod decide;
+mod grace;
 pub mod owners;
 mod query;
 mod recent;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use crate::admission::Admission;
+use crate::grace::Grace;
 use crate::owners::Owners;
 use crate::recent::Recent;
 use crate::refusal::Refusal;
@@ -37,6 +38,7 @@ pub struct Relay {
     pub(crate) rosters: Rosters,
     pub(crate) admission: Admission,
     pub(crate) recent: Recent,
+    pub(crate) grace: Grace,
     /// Whom it serves; everybody whom the broker admits, without a list.
     owners: Option<Owners>,
 }
@@ -78,6 +80,7 @@ impl Relay {
             replay: Replay::new(connection.clone()),
             admission: Admission::new(rosters.clone()),
             recent: Recent::default(),
+            grace: Grace::default(),
             rosters,
             connection,
             settings,

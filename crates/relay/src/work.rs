@@ -7,13 +7,12 @@ use std::time::Duration;
 use agent_otp_domain::{Event, EventType, codec};
 use agent_otp_jetstream::{Due, Replay, StoreError, clock, provision};
 use futures_util::{Stream, StreamExt as _};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::command::Expiry;
 use crate::serve::Relay;
 
-/// How long the sealed code of a consumed request stays for a relay that died before it answered.
-const CONSUMED_GRACE: Duration = Duration::from_secs(10);
 /// How long a failed piece of work waits.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How many pages of the log's end are looked through for requests whose timers may be lost: far more than can be under
@@ -51,10 +50,11 @@ impl Relay {
 
     async fn end(&self, due: Due) -> Result<(), StoreError> {
         let Some(key) = &due.request else { return due.done().await };
-        // By its age too: a broker that was killed may deliver a second time and call it the first.
-        let grace = CONSUMED_GRACE.saturating_sub(clock::now().since(due.stored_at));
-        if due.end == Some(EventType::Consumed) && due.deliveries == 1 && !grace.is_zero() {
-            return due.again_after(grace).await;
+        if due.end == Some(EventType::Consumed) {
+            let left = self.grace.left(key, due.deliveries, Instant::now());
+            if !left.is_zero() {
+                return due.again_after(left).await;
+            }
         }
         match self.vault.erase(key).await {
             Ok(()) => due.done().await,

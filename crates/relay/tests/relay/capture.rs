@@ -8,6 +8,7 @@ use agent_otp_jetstream::message::{Ask, RefusalCode, Sealed};
 use agent_otp_trust::{Capture, Evidence, Verdict};
 use async_nats::jetstream;
 
+use crate::consume::consumed_by_a_relay_that_died;
 use crate::home::{HOME, Home, PHONE, SHED, STRANGER, key, phase, refusal};
 use crate::said::{Said, sign};
 use crate::world::eventually;
@@ -44,6 +45,32 @@ async fn a_capture_that_is_refused_leaves_nothing_in_the_vault() {
     assert_eq!(refusal(home.capturer.call(&said.capture()).await), RefusalCode::OutOfTurn);
     assert_eq!(sealed_codes(&home).await, 0);
     assert_eq!(home.history(&said.key).await, [EventType::Requested, EventType::Approved, EventType::Denied]);
+}
+
+#[tokio::test]
+async fn what_a_relay_put_before_it_died_is_erased_when_it_is_offered_after_the_end() {
+    let home = Home::start().await;
+    let (late, kept) = (home.said(), home.said());
+    home.bring(&late, EventType::Approved).await;
+    home.bring(&kept, EventType::Captured).await;
+    for said in [&late, &kept] {
+        home.phone.call(&said.deny()).await.unwrap();
+        home.until_erased(said).await;
+        // The follower has been there: whoever puts now leaves it for as long as its TTL.
+        home.vault().put(&said.key, &said.digest(), &said.sealed, Duration::from_hours(1)).await.unwrap();
+    }
+    assert_eq!(refusal(home.capturer.call(&late.capture()).await), RefusalCode::OutOfTurn);
+    assert_eq!(phase(&home.capturer.call(&kept.capture()).await.unwrap()), "denied");
+    assert_eq!(sealed_codes(&home).await, 0);
+}
+
+#[tokio::test]
+async fn what_is_offered_again_right_after_it_was_consumed_stays_for_its_agent() {
+    let home = Home::start().await;
+    let said = home.said();
+    consumed_by_a_relay_that_died(&home, &said).await;
+    assert_eq!(phase(&home.capturer.call(&said.capture()).await.unwrap()), "consumed");
+    home.shopper.call(&said.consume()).await.unwrap();
 }
 
 #[tokio::test]

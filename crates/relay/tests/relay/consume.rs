@@ -144,7 +144,7 @@ async fn learns_nothing(home: &Home, said: &Said) {
 }
 
 /// Stores `consumed` as a relay does, and then neither answers nor erases.
-async fn consumed_by_a_relay_that_died(home: &Home, said: &Said) -> Recorded {
+pub(crate) async fn consumed_by_a_relay_that_died(home: &Home, said: &Said) -> Recorded {
     home.bring(said, EventType::Captured).await;
     let Ask::Consume { statement, nonce } = said.consume() else { panic!() };
     let consumed = Event::Consumed { statement, claim: Nonce::new(nonce).digest() };
