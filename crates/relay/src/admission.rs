@@ -1,6 +1,6 @@
 //! Verifies what comes in, so that the append-only log holds no garbage. Nobody relies on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,15 +45,23 @@ impl Admission {
         signed: &SignedStatement,
     ) -> Result<(S, Actor), Refusal> {
         let mut known = self.book(owner).await?;
-        let statement = match S::verify_live(signed, &known.book) {
-            Err(Untrusted::RosterUnknown { number }) => {
-                let roster = self.rosters.read(owner, Some(number)).await?;
-                let roster = roster.ok_or(Untrusted::RosterUnknown { number })?;
-                Arc::make_mut(&mut known.book).admit(&roster)?;
-                self.keep(&known);
-                S::verify_live(signed, &known.book)?
+        let mut asked = BTreeSet::new();
+        let statement = loop {
+            // Which roster is lacking; `None` is the latest.
+            let (lacking, untrusted) = match S::verify_live(signed, &known.book) {
+                Ok(statement) => break statement,
+                Err(error @ Untrusted::RosterUnknown { number }) => (Some(number), error),
+                // Another relay may have taken the roster that names it.
+                Err(error @ Untrusted::UnknownKey { .. }) => (None, error),
+                Err(error) => return Err(error.into()),
+            };
+            if !asked.insert(lacking) {
+                return Err(untrusted.into());
             }
-            verified => verified?,
+            known = match lacking {
+                Some(number) => self.numbered(known, number).await?,
+                None => self.latest(owner).await?,
+            };
         };
         let roster = statement.heading().roster;
         let member = known.book.roster(&roster).and_then(|roster| roster.member(&signed.key));
@@ -99,6 +107,14 @@ impl Admission {
             Arc::make_mut(&mut known.book).admit(&latest)?;
         }
         known.asked_at = asked_at;
+        self.keep(&known);
+        Ok(known)
+    }
+
+    /// The owner's book, with the roster of this number in it.
+    async fn numbered(&self, mut known: Known, number: u64) -> Result<Known, Refusal> {
+        let roster = self.rosters.read(known.book.owner(), Some(number)).await?;
+        Arc::make_mut(&mut known.book).admit(&roster.ok_or(Untrusted::RosterUnknown { number })?)?;
         self.keep(&known);
         Ok(known)
     }

@@ -1,11 +1,14 @@
 //! Rosters: the first is taken on trust, and each further one must follow the one before.
 
-use agent_otp_domain::{KeyId, SignedStatement};
-use agent_otp_jetstream::clock;
-use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
-use agent_otp_trust::{Member, Roster};
+use std::time::Duration;
 
-use crate::home::{Home, OWNER, PHONE, SHOPPER, STRANGER, enrol, key, name, phase, refusal};
+use agent_otp_domain::{EventType, KeyId, Role, SignedStatement};
+use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
+use agent_otp_jetstream::{Rosters, clock};
+use agent_otp_trust::{Member, Request, Roster, RosterRef};
+
+use crate::home::{Home, OWNER, PHONE, SHOPPER, STRANGER, enrol, key, name, owner, phase, refusal};
+use crate::said::{Said, sign};
 
 #[tokio::test]
 async fn rosters_are_kept_in_order_and_served_as_they_were_signed() {
@@ -40,9 +43,25 @@ async fn a_relay_that_never_saw_them_reads_the_rosters_that_statements_name() {
     home.phone.call(&enrol(&second)).await.unwrap();
     home.stop_serving().await;
     home.serve().await;
-    home.bring(&by_the_first, agent_otp_domain::EventType::Consumed).await;
+    home.bring(&by_the_first, EventType::Consumed).await;
     home.roster = second;
-    home.bring(&home.said(), agent_otp_domain::EventType::Consumed).await;
+    home.bring(&home.said(), EventType::Consumed).await;
+}
+
+#[tokio::test]
+async fn a_member_that_joined_through_another_relay_is_served_at_once() {
+    let home = Home::start().await;
+    let rotated = home.roster.renewed(home.roster_ref().digest, clock::now());
+    let rotated =
+        rotated.rotated(Role::Agent, &name("shopper"), key(STRANGER).public(), clock::now()).unwrap();
+    // The relay has just looked which roster is the latest.
+    home.bring(&home.said(), EventType::Requested).await;
+    let by_another = Rosters::new(home.operator.clone());
+    by_another.publish(&owner(), rotated.number, &signed(&rotated)).await.unwrap();
+    let roster = RosterRef { number: rotated.number, digest: signed(&rotated).digest() };
+    let said = Said::new(roster, Duration::from_mins(5));
+    let request = Request { heading: said.heading(STRANGER), ..said.a_request() };
+    home.shopper.call(&Ask::Request { statement: sign(STRANGER, &request) }).await.unwrap();
 }
 
 #[tokio::test]
@@ -95,11 +114,7 @@ async fn of_two_rosters_with_one_number_the_first_stands() {
         let mut next = home.roster.renewed(home.roster_ref().digest, clock::now());
         let member: KeyId = key(SHOPPER).id();
         next.members.retain(|found| found.key != member);
-        next.members.push(Member::new(
-            agent_otp_domain::Role::Agent,
-            self::name(name),
-            key(SHOPPER).public(),
-        ));
+        next.members.push(Member::new(Role::Agent, self::name(name), key(SHOPPER).public()));
         enrol(&next)
     };
     let (one, two) = (next("one"), next("two"));
