@@ -72,10 +72,9 @@ fn named(subject: &str) -> String {
     tokens.collect::<Vec<_>>().join(".")
 }
 
-/// The relay: the bus, the four streams, its two durables, and of the vault everything.
+/// The relay: the bus, what it reads of log, timers and rosters, its two durables, and of the vault everything.
 #[must_use]
 pub fn relay() -> Grants {
-    let streams = [subject::LOG_STREAM, subject::ROSTER_STREAM, subject::TIMER_STREAM, subject::VAULT_STREAM];
     let durables =
         [(subject::TIMER_STREAM, subject::TIMER_DURABLE), (subject::LOG_STREAM, subject::ERASER_DURABLE)];
     let mut publish = vec![
@@ -83,15 +82,15 @@ pub fn relay() -> Grants {
         subject::ROSTER_ALL.to_owned(),
         subject::TIMER_SET_ALL.to_owned(),
         format!("$KV.{}.>", subject::VAULT_BUCKET),
+        format!("$JS.API.DIRECT.GET.{}", subject::LOG_STREAM),
+        format!("$JS.API.DIRECT.GET.{}", subject::TIMER_STREAM),
         format!("$JS.API.STREAM.MSG.GET.{}", subject::LOG_STREAM),
+        format!("$JS.API.STREAM.MSG.GET.{}", subject::ROSTER_STREAM),
         format!("$JS.API.STREAM.MSG.GET.{}", subject::VAULT_STREAM),
         format!("$JS.API.STREAM.MSG.DELETE.{}", subject::VAULT_STREAM),
+        format!("$JS.API.STREAM.INFO.{}", subject::VAULT_STREAM),
         format!("$JS.API.STREAM.CREATE.{}", subject::VAULT_STREAM),
     ];
-    for stream in streams {
-        publish.push(format!("$JS.API.STREAM.INFO.{stream}"));
-        publish.push(format!("$JS.API.DIRECT.GET.{stream}"));
-    }
     for (stream, durable) in durables {
         publish.push(format!("$JS.API.CONSUMER.INFO.{stream}.{durable}"));
         publish.push(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"));

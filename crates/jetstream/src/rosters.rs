@@ -4,10 +4,9 @@ use agent_otp_domain::codec::{self, DecodeError};
 use agent_otp_domain::{OwnerId, SignedStatement};
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
-use serde_json::json;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 
 use crate::connection::Connection;
-use crate::direct;
 use crate::error::StoreError;
 use crate::subject;
 
@@ -38,21 +37,27 @@ impl Rosters {
         Self { connection }
     }
 
-    /// The roster with this number, or the latest.
+    /// The roster with this number, or the latest, as the stream's leader has it: a replica that is behind would have the
+    /// rosters go backwards.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the broker does not answer, or what is stored is no signed statement.
+    /// [`StoreError`] if the leader does not answer, or what is stored is no signed statement.
     pub async fn read(
         &self,
         owner: &OwnerId,
         number: Option<u64>,
     ) -> Result<Option<SignedStatement>, StoreError> {
+        let doing = "read of a roster";
         let subject = number
             .map_or_else(|| subject::rosters_of(owner), |number| subject::roster_subject(owner, number));
-        let query = json!({ "last_by_subj": subject });
-        let found = direct::get_one(&self.connection, subject::ROSTER_STREAM, &query).await?;
-        found.map(|stored| decode(&stored.subject, &stored.body)).transpose()
+        let stream = self.connection.jetstream.get_stream_no_info(subject::ROSTER_STREAM).await;
+        let stream = stream.map_err(|error| StoreError::unreachable(doing)(error.into()))?;
+        match stream.get_last_raw_message_by_subject(&subject).await {
+            Ok(found) => decode(&found.subject, &found.payload).map(Some),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(StoreError::unreachable(doing)(error.into())),
+        }
     }
 
     /// Stores a roster under its number, once.

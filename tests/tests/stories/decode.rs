@@ -55,17 +55,18 @@ async fn whatever_travels_is_told_from_its_body_alone() {
     let key = captured.key();
 
     // What is kept, as the streams hold it.
-    let stored = async |stream: &str, subject: String| {
-        let query = json!({ "last_by_subj": subject }).to_string();
-        let found = relay.request(format!("$JS.API.DIRECT.GET.{stream}"), query.into()).await.unwrap();
-        found.payload.to_vec()
-    };
     let jetstream = async_nats::jetstream::new(relay.clone());
-    let vault = jetstream.get_stream("KV_otp_vault").await.unwrap();
-    let sealed = vault.get_last_raw_message_by_subject(&format!("$KV.otp_vault.{key}.>")).await.unwrap();
+    let stored = async |stream: &str, subject: String| {
+        let stream = jetstream.get_stream_no_info(stream).await.unwrap();
+        stream.get_last_raw_message_by_subject(&subject).await.unwrap().payload.to_vec()
+    };
+    let timer = {
+        let query = json!({ "last_by_subj": format!("otp.v1.timer.set.{key}") }).to_string();
+        relay.request("$JS.API.DIRECT.GET.OTP_TIMER", query.into()).await.unwrap().payload.to_vec()
+    };
     let mut bodies = vec![
-        (sealed.payload.to_vec(), "sealed code", "sealed.v1"),
-        (stored("OTP_TIMER", format!("otp.v1.timer.set.{key}")).await, "timer", "timer.v1"),
+        (stored("KV_otp_vault", format!("$KV.otp_vault.{key}.>")).await, "sealed code", "sealed.v1"),
+        (timer, "timer", "timer.v1"),
         (
             stored("OTP_ROSTER", format!("otp.v1.roster.{}.*", key.owner)).await,
             "statement",

@@ -158,6 +158,7 @@ const TABLE: [(&str, &str); 8] = [
          pub - _INBOX.enrol.OWNER.second.x
          pub - otp.v1.cmd.OWNER.agent.first.request
          pub - otp.v1.cmd.OWNER.approver.first.enrol
+         pub - $JS.API.STREAM.MSG.GET.OTP_ROSTER
          pub - $JS.API.DIRECT.GET.OTP_ROSTER
          pub - $JS.API.INFO
          sub + _INBOX.enrol.OWNER.first.>
@@ -172,6 +173,18 @@ const TABLE: [(&str, &str); 8] = [
     (
         "relay",
         "pub + otp.v1.log.OWNER.shopper.x.requested
+         pub + $JS.API.DIRECT.GET.OTP_LOG
+         pub + $JS.API.DIRECT.GET.OTP_TIMER
+         pub - $JS.API.DIRECT.GET.OTP_ROSTER
+         pub - $JS.API.DIRECT.GET.KV_otp_vault
+         pub + $JS.API.STREAM.MSG.GET.OTP_LOG
+         pub + $JS.API.STREAM.MSG.GET.OTP_ROSTER
+         pub + $JS.API.STREAM.MSG.GET.KV_otp_vault
+         pub - $JS.API.STREAM.MSG.GET.OTP_TIMER
+         pub + $JS.API.STREAM.INFO.KV_otp_vault
+         pub - $JS.API.STREAM.INFO.OTP_LOG
+         pub - $JS.API.STREAM.INFO.OTP_ROSTER
+         pub - $JS.API.STREAM.INFO.OTP_TIMER
          pub + $JS.API.STREAM.CREATE.KV_otp_vault
          pub - $JS.API.STREAM.CREATE.OTP_LOG
          pub - $JS.API.STREAM.CREATE.MINE

@@ -50,7 +50,7 @@ const TRIED: [(&str, &[&str]); 36] = [
     ("hear appends before they are stored", &["sub otp.v1.log.>"]),
     ("read the log, of all owners", &["pub $JS.API.DIRECT.GET.OTP_LOG"]),
     ("put into the vault", &["pub $KV.otp_vault.OWNER.shopper.x.y"]),
-    ("read the vault", &["pub $JS.API.STREAM.MSG.GET.KV_otp_vault", "pub $JS.API.DIRECT.GET.KV_otp_vault"]),
+    ("read the vault", &["pub $JS.API.STREAM.MSG.GET.KV_otp_vault"]),
     ("hear what is put into the vault", &["sub $KV.otp_vault.>"]),
     ("erase from the vault", &["pub $JS.API.STREAM.MSG.DELETE.KV_otp_vault"]),
     ("make the vault again", &["pub $JS.API.STREAM.CREATE.KV_otp_vault"]),
@@ -64,7 +64,7 @@ const TRIED: [(&str, &[&str]); 36] = [
         "tell or hear so beyond that",
         &["pub otp.v1.notice.OTHER.shopper.x", "sub otp.v1.notice.OWNER.booker.*", "sub otp.v1.notice.>"],
     ),
-    ("read rosters from their stream", &["pub $JS.API.DIRECT.GET.OTP_ROSTER"]),
+    ("read rosters from their stream", &["pub $JS.API.STREAM.MSG.GET.OTP_ROSTER"]),
     ("arm a timer", &["pub otp.v1.timer.set.OWNER.shopper.x"]),
     (
         "take the relay's work",
