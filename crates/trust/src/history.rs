@@ -174,10 +174,11 @@ impl VerifiedRequest {
     /// it comes from a store that is behind.
     #[must_use]
     pub fn contradicts(&self, known: &Self) -> bool {
-        let digest = |statement: &Option<(Digest, Decision)>| statement.as_ref().map(|(digest, _)| *digest);
         let continues = self.digest == known.digest
-            && (known.approval.is_none() || digest(&self.approval) == digest(&known.approval))
-            && (known.end.is_none() || (self.end, self.version) == (known.end, known.version));
+            && holds(self.approval.as_ref(), known.approval.as_ref())
+            && holds(self.capture.as_ref(), known.capture.as_ref())
+            && (known.end.is_none()
+                || (self.end, self.claim, self.version) == (known.end, known.claim, known.version));
         self.version >= known.version && !continues
     }
 
@@ -224,6 +225,11 @@ impl VerifiedRequest {
     fn is_about(&self, key: &RequestKey) -> Result<(), Untrusted> {
         if *key == self.key { Ok(()) } else { Err(Untrusted::Elsewhere { what: "request" }) }
     }
+}
+
+/// Whether what is told now holds the very statement that was told before, if there was one.
+fn holds<S>(told: Option<&(Digest, S)>, before: Option<&(Digest, S)>) -> bool {
+    before.is_none_or(|(before, _)| told.is_some_and(|(told, _)| told == before))
 }
 
 /// The envelope's actor is the relay's word: it must be the member that signed the statement.

@@ -297,7 +297,7 @@ impl Statement for Capture {
 
 impl Capture {
     /// Checks that this acts on that decision about that request, by a capturer that it names, with a message that
-    /// came as and when the request allows.
+    /// came as the request allows, and before the decision lapsed.
     ///
     /// # Errors
     ///
@@ -326,10 +326,10 @@ impl Capture {
         if !filters.iter().all(|filter| filter.allows(self.evidence.purpose)) {
             return Err(Untrusted::Malformed { what: "the code is for something that was not asked for" });
         }
-        let window = request.heading.made_at.before(CLOCK_SKEW_MAX)..request.expires_at;
+        let window = request.heading.made_at.before(CLOCK_SKEW_MAX)..approval.expires_at;
         if !window.contains(&self.evidence.received_at) {
             return Err(Untrusted::Malformed {
-                what: "the message came before the request or after its end",
+                what: "the message came before the request, or after the approval's end",
             });
         }
         Ok(())

@@ -241,6 +241,59 @@ fn a_captured_message_came_as_and_when_the_request_allows() {
 }
 
 #[test]
+fn a_message_that_came_after_the_approval_lapsed_was_not_captured_by_it() {
+    let family = Family::new();
+    let (request, said) = (family.request(), Said::by(&family));
+    let asked = said.request.digest();
+    let decision = Decision { expires_at: at(60), ..family.approval(asked) };
+    let decided = key(APPROVER).sign(&decision).digest();
+    let came = |received_at| {
+        let mut capture = family.capture(asked, decided);
+        capture.evidence.received_at = received_at;
+        capture.binds((decided, &decision), (asked, &request))
+    };
+    assert!(came(at(60).before(Duration::from_millis(1))).is_ok());
+    refused!(came(at(60)), Untrusted::Malformed { .. });
+}
+
+#[test]
+fn what_is_told_later_contradicts_what_was_told_before_unless_it_goes_on_from_there() {
+    let family = Family::new();
+    let said = Said::by(&family);
+    let verified = |said: &Said, kinds: &[EventType]| {
+        VerifiedRequest::verify(&said.history(kinds), &family.book).unwrap()
+    };
+    let mut other = Said::by(&family);
+    let sealed = Digest::of(&[b"another sealed code"]);
+    let capture = Capture { sealed, ..family.capture(said.request.digest(), said.approval.digest()) };
+    other.capture = key(CAPTURER).sign(&capture);
+    let captured = |said: &Said, sealed: Digest| {
+        let event = Event::Captured { statement: said.capture.clone(), sealed };
+        verified(said, &[Requested, Approved]).then(&recorded(3, event), &family.book).unwrap()
+    };
+    let claimed = |nonce| {
+        let consume = Consume { claim: Nonce::new(nonce).digest(), ..family.consume(said.capture.digest()) };
+        let event = Event::Consumed { statement: key(AGENT).sign(&consume), claim: consume.claim };
+        let captured = verified(&said, &[Requested, Approved, Captured]);
+        captured.then(&recorded(4, event), &family.book).unwrap()
+    };
+    for (index, earlier) in LEGAL.iter().enumerate() {
+        for later in &LEGAL[index..] {
+            let contradicts = verified(&said, later).contradicts(&verified(&said, earlier));
+            assert_eq!(
+                contradicts,
+                later.len() >= earlier.len() && !later.starts_with(earlier),
+                "{earlier:?} {later:?}"
+            );
+        }
+    }
+    let whole = captured(&other, sealed);
+    assert!(whole.contradicts(&verified(&said, &[Requested, Approved, Captured])), "another capture");
+    assert!(!whole.contradicts(&verified(&said, &[Requested, Approved])));
+    assert!(claimed([1; 16]).contradicts(&claimed([2; 16])), "another claim");
+}
+
+#[test]
 fn a_captured_message_keeps_to_the_users_narrowing_too() {
     let family = Family::new();
     let request =
