@@ -158,11 +158,11 @@ impl Capturer {
 
     fn learn(&mut self, update: Update) {
         match update {
-            Update::Request { verified, stored_at } => {
+            Update::Request { verified, stored } => {
                 if self.desk.is_contradicted_by(&verified) {
                     self.sealer.raise(Some(verified.key.request), &Untrusted::Contradicted);
                 }
-                if verified.end.is_none() && self.is_mistimed(&verified, stored_at) {
+                if verified.end.is_none() && self.is_mistimed(&verified, stored) {
                     return;
                 }
                 if let (Some(_), Some((decision, _, _))) = (verified.end, verified.approval()) {
@@ -205,13 +205,13 @@ impl Capturer {
     }
 
     /// Whether the request's window would be wrong: then it is refused for good.
-    fn is_mistimed(&mut self, verified: &VerifiedRequest, stored_at: Option<Timestamp>) -> bool {
+    fn is_mistimed(&mut self, verified: &VerifiedRequest, stored: obstacle::Stored) -> bool {
         let now = clock::now();
         self.mistimed.retain(|_, expires_at| now < *expires_at);
         if self.mistimed.contains_key(&verified.key) {
             return true;
         }
-        let skew = obstacle::skew(verified, stored_at, now);
+        let skew = obstacle::skew(verified, stored, now);
         if let Some(skew) = &skew {
             self.mistimed.insert(verified.key.clone(), verified.request.expires_at);
             self.tell_text(&verified.key, &format!("nothing is captured for this request: {skew}"));

@@ -63,17 +63,30 @@ pub(crate) fn decision(
     if is_spent(&digest) { Err(Obstacle::Spent) } else { Ok(digest) }
 }
 
+/// When a request was stored, by this machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stored {
+    /// As the relay says, if it does.
+    pub(crate) at: Option<Timestamp>,
+    /// Until when the relay had not shown it, although it was asked for all that were open: it was stored later.
+    pub(crate) after: Option<Timestamp>,
+}
+
+impl Stored {
+    /// When that was, as far as is known: a relay may help an agent to date its request back, but not by more than this.
+    fn known(self) -> Option<Timestamp> {
+        self.at.map(|at| self.after.map_or(at, |after| after.max(at)))
+    }
+}
+
 /// Whether the request's time cannot be right: a clock is off, or the relay hands out an old request as a new one. It
 /// may be learnt of late, so what counts is when it was stored, if that is known.
-pub(crate) fn skew(
-    request: &VerifiedRequest,
-    stored_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Option<ClockSkew> {
+pub(crate) fn skew(request: &VerifiedRequest, stored: Stored, now: Timestamp) -> Option<ClockSkew> {
     let made_at = request.request.heading.made_at;
     // Whatever the relay says, it was not stored later than now.
-    let latest = stored_at.unwrap_or(now).after(CLOCK_SKEW_MAX);
-    let earliest = stored_at.map(|stored_at| stored_at.before(CLOCK_SKEW_MAX));
-    let is_off = made_at > latest || earliest.is_some_and(|earliest| made_at < earliest);
-    is_off.then(|| ClockSkew::with_this_machine(Role::Agent, made_at, stored_at.unwrap_or(now)))
+    let stored_at = stored.known().unwrap_or(now);
+    let earliest = stored.known().or(stored.after).map(|earliest| earliest.before(CLOCK_SKEW_MAX));
+    let is_off =
+        made_at > stored_at.after(CLOCK_SKEW_MAX) || earliest.is_some_and(|earliest| made_at < earliest);
+    is_off.then(|| ClockSkew::with_this_machine(Role::Agent, made_at, stored_at))
 }

@@ -1,7 +1,7 @@
 //! A code by the user's own hands: for one approved request, read and sealed on this machine.
 
 use agent_otp_domain::{
-    Channel, ClockSkew, Code, CodeShape, Digest, Filter, MemberId, RequestId, RequestKey, Timestamp, Wanted,
+    Channel, ClockSkew, Code, CodeShape, Digest, Filter, MemberId, RequestId, RequestKey, Wanted,
 };
 use agent_otp_jetstream::message::RefusalCode;
 use agent_otp_jetstream::{CallError, Login, VerifyError, clock};
@@ -11,7 +11,7 @@ use agent_otp_trust::{Evidence, SenderCheck, Verdict, VerifiedRequest};
 use crate::capturer::CapturerError;
 use crate::desk::Release;
 use crate::extract::{self, Extraction, Text};
-use crate::obstacle::{self, Obstacle};
+use crate::obstacle::{self, Obstacle, Stored};
 use crate::sealer::{CaptureError, Sealer};
 use crate::spent::SpendError;
 
@@ -29,8 +29,8 @@ pub struct Paste {
 pub struct Found {
     /// The request.
     pub request: VerifiedRequest,
-    /// When it was stored, by this machine's clock, if that is known.
-    stored_at: Option<Timestamp>,
+    /// When it was stored, as far as is known.
+    stored: Stored,
 }
 
 /// A request that a code may be captured for now.
@@ -136,8 +136,8 @@ impl Paste {
         let agents = open.into_iter().filter(|open| open.request == id).map(|open| open.agent);
         for agent in agents {
             let key = RequestKey { owner: member.bus.owner().clone(), agent, request: id };
-            if let Some((request, stored_at)) = member.verifier.request_dated(&key).await? {
-                return Ok(Found { request, stored_at });
+            if let Some((request, at)) = member.verifier.request_dated(&key).await? {
+                return Ok(Found { request, stored: Stored { at, after: None } });
             }
         }
         Err(PasteError::Unknown { id })
@@ -154,7 +154,7 @@ impl Paste {
         let spent = &self.sealer.spent;
         let is_spent = |decision: &Digest| spent.holds(decision);
         let decision = obstacle::decision(&found.request, &self.sealer.key(), is_spent, now)?;
-        match obstacle::skew(&found.request, found.stored_at, now) {
+        match obstacle::skew(&found.request, found.stored, now) {
             Some(skew) => Err(skew.into()),
             None => Ok(Awaited { found, decision }),
         }

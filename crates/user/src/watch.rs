@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
+use crate::obstacle::Stored;
+
 /// How often everything is asked for again, although no event came.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// How long it waits when the broker is gone.
@@ -25,8 +27,8 @@ pub(crate) enum Update {
     /// Where a request stands.
     Request {
         verified: Box<VerifiedRequest>,
-        /// When it was stored, by this machine's clock: the time that it was made at can be compared with that.
-        stored_at: Option<Timestamp>,
+        /// When it was stored: the time that it was made at can be compared with that.
+        stored: Stored,
     },
     /// What is served is not believed.
     Wrong {
@@ -41,7 +43,7 @@ pub(crate) enum Update {
 /// Watches until nobody listens any more. `tracked` are requests to be looked at besides the open ones.
 pub(crate) async fn watch(member: Arc<Member>, tracked: BTreeSet<RequestKey>, updates: mpsc::Sender<Update>) {
     let tracked = tracked.into_iter().map(|key| (key, None)).collect();
-    let mut watch = Watch { member, tracked, is_behind: false, updates };
+    let mut watch = Watch { member, tracked, listed_at: None, is_behind: false, updates };
     loop {
         match Feed::of_owner(watch.member.bus.connection(), watch.member.bus.owner()).await {
             Ok(feed) => {
@@ -59,6 +61,8 @@ struct Watch {
     member: Arc<Member>,
     /// The requests that had not ended when they were last heard of: their ends must not be missed.
     tracked: BTreeMap<RequestKey, Option<Known>>,
+    /// When the open requests were last asked for, and all of them looked at.
+    listed_at: Option<Timestamp>,
     /// Whether something was asked for, and nobody answered.
     is_behind: bool,
     updates: mpsc::Sender<Update>,
@@ -68,7 +72,7 @@ struct Watch {
 #[derive(Debug, Clone)]
 struct Known {
     verified: VerifiedRequest,
-    stored_at: Option<Timestamp>,
+    stored: Stored,
 }
 
 impl Watch {
@@ -101,7 +105,7 @@ impl Watch {
         if let Err(error) = self.member.verifier.current(clock::now()).await {
             self.report(None, error).await?;
         }
-        let owner = self.member.bus.owner().clone();
+        let (owner, asked_at) = (self.member.bus.owner().clone(), clock::now());
         match self.member.bus.open().await {
             Ok(open) => {
                 for open in open {
@@ -117,15 +121,15 @@ impl Watch {
         for key in tracked {
             self.look(key).await?;
         }
+        self.listed_at = Some(asked_at);
         self.updates.send(Update::Synced).await.ok()
     }
 
     /// Takes an event as it comes. What does not follow from what is known is asked for.
     async fn hear(&mut self, recorded: &Recorded) -> Option<()> {
         let key = recorded.key();
-        let known = self.tracked.get_mut(&key).and_then(Option::take);
-        let (before, dated) =
-            known.map_or((None, None), |known| (Some(known.verified), Some(known.stored_at)));
+        let known = self.known(&key).cloned();
+        let (before, dated) = known.map_or((None, None), |known| (Some(known.verified), Some(known.stored)));
         let followed = match self.member.verifier.follow(before, recorded) {
             Ok(verified) => Some(verified),
             Err(Unfollowed::Missed) => None,
@@ -138,8 +142,9 @@ impl Watch {
             let now = clock::now();
             let made_at = verified.request.heading.made_at;
             let is_prompt = now.since(made_at) < PROMPT && made_at.since(now) < PROMPT;
-            if let Some(stored_at) = dated.or_else(|| is_prompt.then_some(Some(now))) {
-                return self.tell(Known { verified, stored_at }).await;
+            let prompt = Stored { at: Some(now), after: self.listed_at };
+            if let Some(stored) = dated.or(is_prompt.then_some(prompt)) {
+                return self.tell(Known { verified, stored }).await;
             }
         }
         self.look(key).await
@@ -147,7 +152,12 @@ impl Watch {
 
     async fn look(&mut self, key: RequestKey) -> Option<()> {
         match self.member.verifier.request_dated(&key).await {
-            Ok(Some((verified, stored_at))) => self.tell(Known { verified, stored_at }).await,
+            Ok(Some((verified, at))) => {
+                // What was not shown when all was asked for was stored since. One that is listed and not shown counts as
+                // if it were not listed.
+                let after = self.known(&key).map_or(self.listed_at, |known| known.stored.after);
+                self.tell(Known { verified, stored: Stored { at, after } }).await
+            }
             Ok(None) => {
                 self.tracked.remove(&key);
                 Some(())
@@ -167,8 +177,12 @@ impl Watch {
         } else {
             self.tracked.insert(key, Some(known.clone()));
         }
-        let Known { verified, stored_at } = known;
-        self.updates.send(Update::Request { verified: Box::new(verified), stored_at }).await.ok()
+        let Known { verified, stored } = known;
+        self.updates.send(Update::Request { verified: Box::new(verified), stored }).await.ok()
+    }
+
+    fn known(&self, key: &RequestKey) -> Option<&Known> {
+        self.tracked.get(key).and_then(Option::as_ref)
     }
 
     /// An answer that does not come is ordinary, and asked for again soon; one that is not believed is not.

@@ -1,12 +1,14 @@
 //! What the relay serves, and what passes by live: neither can be other than what was signed, and a code that is released
 //! too early, or claimed with another nonce, helps nobody.
 
+use std::time::Duration;
+
 use agent_otp_agent::{Pending, WaitError};
 use agent_otp_domain::EventType::{Approved, Captured, Requested};
 use agent_otp_domain::{Actor, Event, Recorded, RequestKey, Role, SignedStatement, Version};
 use agent_otp_jetstream::clock;
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply, Sealed};
-use agent_otp_trust::{Capture, Consume, Decision, Nonce, Request, Verdict};
+use agent_otp_trust::{Capture, Consume, Decision, Heading, Nonce, Request, Verdict};
 use agent_otp_user::ApproverError;
 
 use crate::double::said;
@@ -62,6 +64,39 @@ async fn another_request_of_the_same_agent_is_not_taken_for_the_one_that_was_mad
     stage.double.write(move |recorded| recorded.event = event.event.clone());
     let pending = stage.ask().await;
     stage.is_found_out(pending, "the statement is about another request").await;
+}
+
+#[tokio::test]
+async fn a_request_that_agent_and_relay_date_back_gets_nothing_from_before_it_was_stored() {
+    let stage = Box::pin(Stage::start()).await;
+    // From now on the capturer knows what was open.
+    let genuine = stage.captured("111111").await;
+    let Request { heading, filter, recipient, reason, .. } = stage.seen(genuine.key()).await.request;
+    let back = Duration::from_mins(9);
+    for now in [None, Some(clock::now().after(back))] {
+        let key = RequestKey { request: clock::request_id(), ..genuine.key().clone() };
+        let made_at = clock::now().before(back);
+        let heading = Heading { request: key.request, made_at, ..heading.clone() };
+        let request = Request {
+            heading: heading.clone(),
+            filter: filter.clone(),
+            recipient: recipient.clone(),
+            reason: reason.clone(),
+            expires_at: made_at.after(Duration::from_hours(1)),
+        };
+        let target = key.request;
+        stage.double.lie(move |ask, reply| match (ask, reply) {
+            (Ask::Get { request, .. }, Reply::Events { events, .. }) if *request == target => {
+                Reply::Events { events, now }
+            }
+            (_, reply) => reply,
+        });
+        let statement = self::key(SHOPPER).sign(&request);
+        let requested = Event::Requested { statement, expires_at: request.expires_at };
+        stage.double.store.append(&heading, actor(SHOPPER), requested).await;
+        stage.approve(&key).await;
+        stage.is_not_captured(&key).await;
+    }
 }
 
 #[tokio::test]
