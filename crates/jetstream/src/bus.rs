@@ -9,16 +9,22 @@ use async_nats::HeaderMap;
 use async_nats::client::RequestErrorKind;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::clock;
 use crate::connection::{Connection, PATIENCE};
 use crate::error::StoreError;
 use crate::message::{Ask, OpenRequest, RefusalCode, Reply};
 use crate::subject;
+use crate::timers::Timers;
 
 /// How long a call keeps trying before it says that the relay cannot be reached.
 const TRY_FOR: Duration = Duration::from_secs(10);
+
+/// How many open requests are listed at most, and in how many pages: a relay could go on for ever. A page may hold none,
+/// because timers of requests that have ended stand until their deadline.
+const OPEN_MAX: usize = 16_384;
+const OPEN_PAGES_MAX: usize = 16_384;
 
 /// A member's way to the relay.
 #[derive(Debug, Clone)]
@@ -197,29 +203,36 @@ impl Bus {
         Ok((events, age.map(|age| answered_at.before(age))))
     }
 
-    /// Lists all of the owner's open requests, page by page.
+    /// Lists the owner's open requests, page by page, up to a number that nobody decides.
     ///
     /// # Errors
     ///
-    /// As [`Bus::call`].
+    /// As [`Bus::call`]; [`CallError::Unreadable`] too if the pages do not go forward.
     pub async fn open(&self) -> Result<Vec<OpenRequest>, CallError> {
-        let mut found = Vec::new();
-        let mut from = None;
-        loop {
-            match self.call(&Ask::Open { from }).await? {
-                Reply::Open { requests, next } => {
-                    found.extend(requests);
-                    match next {
-                        Some(next) => from = Some(next),
-                        None => return Ok(found),
-                    }
-                }
-                Reply::Done { .. }
-                | Reply::Code { .. }
-                | Reply::Events { .. }
-                | Reply::Roster { .. }
-                | Reply::Refused { .. } => return Err(unexpected()),
+        let (mut found, mut from) = (Vec::new(), None);
+        for _ in 0..OPEN_PAGES_MAX {
+            let (requests, next) = self.open_page(from).await?;
+            found.extend(requests);
+            match next {
+                None => return Ok(found),
+                Some(_) if found.len() >= OPEN_MAX => break,
+                Some(next) if from.is_none_or(|from| from < next) => from = Some(next),
+                Some(_) => return Err(CallError::Unreadable("the pages go round in circles".into())),
             }
+        }
+        warn!(listed = found.len(), "more requests are open than are listed");
+        Ok(found)
+    }
+
+    async fn open_page(&self, from: Option<u64>) -> Result<(Vec<OpenRequest>, Option<u64>), CallError> {
+        match self.call(&Ask::Open { from }).await? {
+            Reply::Open { requests, next } if requests.len() <= Timers::PAGE => Ok((requests, next)),
+            Reply::Open { .. } => Err(CallError::Unreadable("a page holds more than it may".into())),
+            Reply::Done { .. }
+            | Reply::Code { .. }
+            | Reply::Events { .. }
+            | Reply::Roster { .. }
+            | Reply::Refused { .. } => Err(unexpected()),
         }
     }
 

@@ -1,12 +1,18 @@
 //! Direct gets that answer with several messages (ADR-31): the client's own `request` returns only the first.
 
+use std::time::Duration;
+
 use agent_otp_domain::Timestamp;
 use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use tokio::time::Instant;
 
 use crate::connection::{Connection, PATIENCE};
 use crate::error::StoreError;
+
+/// How long all the messages of one read may take together.
+const ALL_WITHIN: Duration = Duration::from_secs(10);
 
 /// A stored message as a direct get returns it.
 #[derive(Debug, Clone)]
@@ -17,11 +23,12 @@ pub(crate) struct Stored {
     pub(crate) body: Bytes,
 }
 
-/// Reads until the server says that there is no more.
+/// Reads until the server says that there is no more. It may go on for ever, so there is a bound to how many and how long.
 pub(crate) async fn get_many(
     connection: &Connection,
     stream: &str,
     query: &serde_json::Value,
+    at_most: usize,
 ) -> Result<Vec<Stored>, StoreError> {
     let doing = "read of several messages";
     let client = &connection.client;
@@ -36,13 +43,19 @@ pub(crate) async fn get_many(
         .await
         .map_err(|error| StoreError::unreachable(doing)(error.into()))?;
     let mut found = Vec::new();
+    let deadline = Instant::now() + ALL_WITHIN;
     loop {
-        let answer = tokio::time::timeout(PATIENCE, answers.next())
+        let patience = deadline.min(Instant::now() + PATIENCE);
+        let answer = tokio::time::timeout_at(patience, answers.next())
             .await
             .map_err(|elapsed| StoreError::unreachable(doing)(elapsed.into()))?
             .ok_or_else(|| StoreError::unreachable(doing)("the connection was closed".into()))?;
         match answer.status.map(|status| status.as_u16()) {
-            None | Some(200) => found.push(stored(answer)?),
+            None | Some(200) if found.len() < at_most => found.push(stored(answer)?),
+            None | Some(200) => {
+                let error = format!("more than the {at_most} messages that were asked for");
+                return Err(StoreError::unreachable(doing)(error.into()));
+            }
             // 204: that was all. 404: there is none.
             Some(204 | 404) => return Ok(found),
             Some(status) => {

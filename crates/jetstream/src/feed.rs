@@ -172,7 +172,7 @@ impl Replay {
     /// [`StoreError`] if the broker does not answer.
     pub async fn from(&self, sequence: u64) -> Result<Vec<StoredEvent>, StoreError> {
         let query = json!({ "seq": sequence.max(1), "batch": Self::BATCH });
-        let found = direct::get_many(&self.connection, subject::LOG_STREAM, &query).await?;
+        let found = direct::get_many(&self.connection, subject::LOG_STREAM, &query, Self::BATCH).await?;
         Ok(found.into_iter().map(StoredEvent::from).collect())
     }
 

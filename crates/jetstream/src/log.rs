@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use agent_otp_domain::{EventId, Recorded, RequestKey, State, Timestamp, Version, codec};
+use agent_otp_domain::{EventId, EventType, Recorded, RequestKey, State, Timestamp, Version, codec};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
@@ -18,6 +18,9 @@ use crate::subject;
 
 /// How often an append whose outcome is unclear is sent again: the same bytes, with the same id and expectation.
 const RESENDS_MAX: usize = 3;
+
+/// The most events of one request: each type occurs at most once.
+const EVENTS_MAX: usize = EventType::ALL.len();
 
 /// The event log.
 #[derive(Debug, Clone)]
@@ -121,7 +124,7 @@ impl Log {
     /// [`StoreError`] if the broker does not answer, or an event cannot be read.
     pub async fn load(&self, key: &RequestKey) -> Result<Loaded, StoreError> {
         let query = json!({ "multi_last": [subject::log_of(key)] });
-        let mut stored = direct::get_many(&self.connection, subject::LOG_STREAM, &query).await?;
+        let mut stored = direct::get_many(&self.connection, subject::LOG_STREAM, &query, EVENTS_MAX).await?;
         stored.sort_by_key(|message| message.sequence);
         let events = stored.iter().map(recorded).collect::<Result<_, _>>()?;
         let sequences = stored.iter().map(|message| message.sequence).collect();

@@ -129,7 +129,7 @@ impl Timers {
     /// [`StoreError`] if the broker does not answer.
     pub async fn armed(&self, owner: &OwnerId, from: Option<u64>) -> Result<Armed, StoreError> {
         let query = json!({ "seq": from.unwrap_or(1), "batch": Self::PAGE, "next_by_subj": subject::timers_of(owner) });
-        let found = direct::get_many(&self.connection, subject::TIMER_STREAM, &query).await?;
+        let found = direct::get_many(&self.connection, subject::TIMER_STREAM, &query, Self::PAGE).await?;
         let next = if found.len() < Self::PAGE {
             None
         } else {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use agent_otp_domain::{Recorded, Role, Version, codec};
-use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
+use agent_otp_jetstream::message::{Ask, OpenRequest, RefusalCode, Reply};
 use agent_otp_jetstream::service::COMMAND_BYTES_MAX;
 use agent_otp_jetstream::{Bus, CallError, Incoming, Service, Verb, Who, clock};
 use serde_json::Value;
@@ -134,6 +134,33 @@ async fn when_a_request_was_stored_is_told_by_the_askers_own_clock() {
 }
 
 #[tokio::test]
+async fn a_list_of_open_requests_ends_although_the_relay_has_always_another_page() {
+    let (world, bus) = asker(Role::Approver, "phone").await;
+    let mut service = Service::start(&world.connect(&RELAY).await).await.unwrap();
+    let (agent, request) = (name("shopper"), request().request);
+    let page = |length| vec![OpenRequest { agent: agent.clone(), request }; length];
+    let answer = async |service: &mut Service, requests, next| {
+        service.next().await.unwrap().answer(&Reply::Open { requests, next: Some(next) }).await;
+    };
+    let endless = async {
+        for next in 1..=64 {
+            answer(&mut service, page(256), next).await;
+        }
+    };
+    let (listed, ()) = within(async { tokio::join!(bus.open(), endless) }).await;
+    assert_eq!(listed.unwrap().len(), 16_384);
+
+    let round = async {
+        answer(&mut service, Vec::new(), 7).await;
+        answer(&mut service, Vec::new(), 7).await;
+    };
+    let (listed, ()) = within(async { tokio::join!(bus.open(), round) }).await;
+    assert!(matches!(listed, Err(CallError::Unreadable(_))), "{listed:?}");
+    let (listed, ()) = within(async { tokio::join!(bus.open(), answer(&mut service, page(257), 1)) }).await;
+    assert!(matches!(listed, Err(CallError::Unreadable(_))), "{listed:?}");
+}
+
+#[tokio::test]
 async fn garbage_and_excess_reach_the_relay_as_unreadable() {
     let (world, bus) = shopper().await;
     let mut service = Service::start(&world.connect(&RELAY).await).await.unwrap();
@@ -199,9 +226,14 @@ async fn nats_own_tools_find_the_relay_and_count_what_it_answers() {
 
 /// A world with the agent `shopper`, and its bus.
 async fn shopper() -> (World, Bus) {
-    let who = member(Role::Agent, "shopper");
+    asker(Role::Agent, "shopper").await
+}
+
+/// A world with one member, and its bus.
+async fn asker(role: Role, text: &str) -> (World, Bus) {
+    let who = member(role, text);
     let world = World::start(std::slice::from_ref(&who)).await;
-    let bus = Bus::new(world.connect(&who).await, owner(), Role::Agent, name("shopper"));
+    let bus = Bus::new(world.connect(&who).await, owner(), role, name(text));
     (world, bus)
 }
 

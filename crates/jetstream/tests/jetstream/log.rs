@@ -1,8 +1,8 @@
 //! The log: what is appended once stays, in order, whoever races and whatever is lost on the way.
 
-use agent_otp_domain::{RequestKey, State, Version, codec};
+use agent_otp_domain::{RequestKey, State, Version, causes, codec};
 use agent_otp_jetstream::{AppendError, Connection, Feed, Log, Replay, Who};
-use async_nats::jetstream;
+use async_nats::{HeaderMap, jetstream};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 
@@ -30,6 +30,36 @@ async fn what_was_appended_is_loaded_byte_for_byte() {
     assert!(log.is_current(&key, two).await.unwrap());
     assert!(!log.is_current(&key, one).await.unwrap());
     assert!(log.is_current(&request(), 0).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_broker_that_answers_a_read_for_ever_is_not_listened_to_for_ever() {
+    let world = World::bare(&[]).await;
+    let broker = world.connect(&Who::Operator("broker")).await.client().clone();
+    let mut reads = broker.subscribe("$JS.API.DIRECT.GET.OTP_LOG").await.unwrap();
+    broker.flush().await.unwrap();
+    let (log, key) = (log(&world).await, request());
+    let endless = async {
+        let inbox = reads.next().await.unwrap().reply.unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Subject", format!("otp.v1.log.{key}.requested"));
+        headers.insert("Nats-Sequence", "1");
+        headers.insert("Nats-Time-Stamp", "2026-01-31T12:00:00Z");
+        let body = codec::encode(&requested(&key));
+        loop {
+            let (inbox, headers) = (inbox.clone(), headers.clone());
+            broker.publish_with_headers(inbox, headers, body.clone().into()).await.unwrap();
+            broker.flush().await.unwrap();
+        }
+    };
+    let error = within(async {
+        tokio::select! {
+            loaded = log.load(&key) => loaded.unwrap_err(),
+            () = endless => unreachable!("it goes on for ever"),
+        }
+    })
+    .await;
+    assert!(causes(&error).contains("more than the 7 messages that were asked for"), "{}", causes(&error));
 }
 
 #[tokio::test]
