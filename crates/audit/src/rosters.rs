@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use agent_otp_domain::{CLOCK_SKEW_MAX, KeyId, OwnerId, Recorded, SignedStatement, Timestamp, causes, codec};
+use agent_otp_domain::{Actor, KeyId, OwnerId, Recorded, SignedStatement, Timestamp, causes, codec};
 use agent_otp_jetstream::readable::Said;
 use agent_otp_jetstream::{Bus, CallError};
 use agent_otp_trust::{Book, RosterRef};
@@ -137,8 +137,8 @@ impl Rosters {
         reference: RosterRef,
         signed: &SignedStatement,
     ) -> Result<(), sqlx::Error> {
-        let since = revoked(&book).difference(&revoked(&self.book)).map(|(_, at)| *at).min();
-        keep(connection, &book, reference, signed, since).await?;
+        let revoked = revoked(&book).difference(&revoked(&self.book)).map(|(key, _)| key.clone()).collect();
+        keep(connection, &book, reference, signed, &revoked).await?;
         self.known.insert(reference.number);
         self.book = book;
         Ok(())
@@ -183,32 +183,35 @@ fn revoked(book: &Book) -> BTreeSet<(KeyId, Timestamp)> {
     revoked.map(|revocation| (revocation.key.clone(), revocation.at)).collect()
 }
 
-/// Keeps a roster, and verifies again what it may put in another light: what is in doubt, and what was signed
-/// since a key was revoked.
+/// Keeps a roster, and verifies again what it may put in another light: what is in doubt, and what was signed with a key
+/// that it revokes, whenever the relay says that it was stored.
 async fn keep(
     connection: &mut SqliteConnection,
     book: &Book,
     reference: RosterRef,
     signed: &SignedStatement,
-    revoked_since: Option<Timestamp>,
+    revoked: &BTreeSet<KeyId>,
 ) -> Result<(), sqlx::Error> {
-    let owner = book.owner();
+    let owner = book.owner().to_string();
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     sqlx::query("INSERT OR REPLACE INTO rosters VALUES (?, ?, ?, ?)")
-        .bind(owner.to_string())
+        .bind(&owner)
         .bind(i64::try_from(reference.number).unwrap_or(i64::MAX))
         .bind(reference.digest.as_bytes().as_slice())
         .bind(codec::encode(signed))
         .execute(&mut *transaction)
         .await?;
-    let streams: Vec<String> = sqlx::query_scalar(
-        "SELECT stream_name FROM doubts WHERE stream_name LIKE ?1 || '.%'
-             UNION SELECT stream_name FROM events WHERE stream_name LIKE ?1 || '.%' AND time >= ?2",
-    )
-    .bind(owner.to_string())
-    .bind(revoked_since.map(|at| at.before(CLOCK_SKEW_MAX).to_string()))
-    .fetch_all(&mut *transaction)
-    .await?;
+    let doubts = sqlx::query_scalar("SELECT stream_name FROM doubts WHERE stream_name LIKE ? || '.%'");
+    let doubted: Vec<String> = doubts.bind(&owner).fetch_all(&mut *transaction).await?;
+    let mut streams = BTreeSet::from_iter(doubted);
+    // An event that is believed names the member who signed it; one that names another is in doubt.
+    let signers = revoked.iter().flat_map(|key| book.members_of(key));
+    for actor in signers.map(|member| Actor { role: member.role, member: member.name.clone() }) {
+        let signed = "SELECT DISTINCT stream_name FROM events WHERE stream_name LIKE ? || '.%' AND actor = ?";
+        let signed = sqlx::query_scalar(signed).bind(&owner).bind(actor.to_string());
+        let signed: Vec<String> = signed.fetch_all(&mut *transaction).await?;
+        streams.extend(signed);
+    }
     for stream in streams {
         projection::verify(&mut transaction, &stream, book).await?;
     }

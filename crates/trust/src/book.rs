@@ -1,11 +1,11 @@
 //! The rosters that a party has seen, below the one owner key that it has pinned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use agent_otp_domain::{CLOCK_SKEW_MAX, ClockSkew, Digest, KeyId, OwnerId, Role, SignedStatement, Timestamp};
 
 use crate::succession::{self, Line};
-use crate::{PublicKey, Roster, RosterRef, Untrusted};
+use crate::{Member, PublicKey, Roster, RosterRef, Untrusted};
 
 /// The highest roster that a party has seen: kept at rest, so that none may go backwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,6 +200,13 @@ impl Book {
         // The newest first: that is where most keys are found.
         let mut rosters = self.rosters.values().rev();
         rosters.find_map(|(_, roster, _)| roster.member(key)).map(|member| &member.public_key)
+    }
+
+    /// The members that have this key in the rosters of the book: one, under one name, in many of them.
+    pub fn members_of(&self, key: &KeyId) -> impl Iterator<Item = &Member> {
+        let members = self.rosters.values().filter_map(move |(_, roster, _)| roster.member(key));
+        let mut told = BTreeSet::new();
+        members.filter(move |member| told.insert((member.role, &member.name)))
     }
 
     /// Checks that the highest roster ever seen names the key in this role and does not revoke it.

@@ -1,6 +1,6 @@
 //! Every request in one row, as its last event left it; behind an end, nothing counts.
 
-use agent_otp_domain::{Purpose, Recorded};
+use agent_otp_domain::{Purpose, Recorded, visible};
 use agent_otp_jetstream::readable::Said;
 use sqlx::sqlite::SqliteConnection;
 
@@ -50,7 +50,7 @@ async fn upsert(
     .bind(recorded.request.to_string())
     .bind(recorded.event.kind().as_str())
     .bind(asked.as_ref().map(|request| request.reason.to_string()))
-    .bind(filter.map(|filter| filter.sender.to_string()))
+    .bind(filter.map(|filter| visible(&filter.sender.to_string())))
     .bind(filter.map(|filter| filter.channels.to_string()))
     .bind(filter.and_then(|filter| filter.purpose).map(|purpose: Purpose| purpose.to_string()))
     .bind(asked.as_ref().map(|_| recorded.time.to_string()))

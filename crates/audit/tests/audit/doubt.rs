@@ -1,8 +1,10 @@
 //! What is not believed is kept, marked, and shown; nothing that a relay stores makes the trail stop.
 
+use std::time::Duration;
+
 use agent_otp_audit::Filter;
 use agent_otp_domain::{Event, Recorded, Version, codec};
-use agent_otp_trust::Revocation;
+use agent_otp_trust::{Request, Revocation};
 use serde_json::json;
 
 use crate::stage::{AGENT, OWNER, Stage, at, first_roster, key, life, life_by, reference, subject_of};
@@ -97,9 +99,10 @@ async fn a_relay_that_keeps_a_roster_back_does_not_stop_the_trail() {
 }
 
 #[tokio::test]
-async fn a_revocation_takes_belief_back_from_what_was_signed_since() {
+async fn a_revocation_takes_belief_back_from_what_was_signed_since_whatever_the_relay_dates_it() {
     let stage = Stage::set().await;
-    stage.append(life(7)).await;
+    let long_ago = at(0).before(Duration::from_hours(24));
+    stage.append(life(7).into_iter().map(|recorded| Recorded { time: long_ago, ..recorded })).await;
     let mut projector = stage.projector().await;
     projector.catch_up().await.unwrap();
     assert_eq!(verifications(&stage).await, ["verified"; 4]);
@@ -110,6 +113,21 @@ async fn a_revocation_takes_belief_back_from_what_was_signed_since() {
     projector.catch_up().await.unwrap();
     let revoked = format!("the key {} was revoked at 2026-01-31T12:00:30.000Z", key(AGENT).id());
     assert_eq!(verifications(&stage).await, ["verified", "verified", "verified", &revoked]);
+}
+
+#[tokio::test]
+async fn a_sender_that_would_act_on_the_readers_screen_is_kept_as_it_can_be_shown() {
+    let stage = Stage::set().await;
+    let mut requested = life(7).remove(0);
+    let Event::Requested { statement, .. } = &mut requested.event else { panic!() };
+    let mut request: Request = codec::decode(&statement.payload).unwrap();
+    request.filter.sender = "\u{202e}emca@acme.example".parse().unwrap();
+    *statement = key(AGENT).sign(&request);
+    stage.append([requested]).await;
+    stage.projector().await.catch_up().await.unwrap();
+    let requests = stage.trail().await.requests(&Filter::default(), 1).await.unwrap();
+    assert_eq!(requests[0].sender.as_deref(), Some("<U+202E>emca@acme.example"));
+    assert_eq!(requests[0].verification, "verified");
 }
 
 #[tokio::test]
