@@ -1,12 +1,17 @@
 //! Whether another code came after the one that the agent has: that one is not replaced, and the agent may ask again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent_otp_domain::{RequestKey, SignedStatement, Timestamp};
 use agent_otp_jetstream::{Statements, VerifyError, clock};
-use tokio::time::timeout;
+use agent_otp_trust::Capture;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::agent::Inner;
+
+/// How often the relay is asked, at most, what the agent's code was captured by.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Listens for a newer code, from before the first one is there until the request's deadline.
 #[derive(Debug)]
@@ -16,6 +21,10 @@ pub struct Newer {
     key: RequestKey,
     expires_at: Timestamp,
     notices: Statements,
+    /// What the agent's code was captured by, once that is known.
+    capture: Option<Capture>,
+    /// When the relay may be asked for it again.
+    ask_at: Instant,
 }
 
 impl Newer {
@@ -25,7 +34,7 @@ impl Newer {
         expires_at: Timestamp,
         notices: Statements,
     ) -> Self {
-        Self { agent, key, expires_at, notices }
+        Self { agent, key, expires_at, notices, capture: None, ask_at: Instant::now() }
     }
 
     /// Waits until the capturer says that another code came after the one that it sealed: `true`; or until the request's
@@ -47,10 +56,16 @@ impl Newer {
         false
     }
 
-    async fn is_true(&self, notice: &SignedStatement) -> Result<bool, VerifyError> {
+    async fn is_true(&mut self, notice: &SignedStatement) -> Result<bool, VerifyError> {
         let verifier = &self.agent.member.verifier;
-        let request = verifier.request(&self.key).await?;
-        let Some((_, capture)) = request.and_then(|request| request.capture) else { return Ok(false) };
-        verifier.newer(notice, &capture).await.map(|()| true)
+        if self.capture.is_none() {
+            // Whoever may publish here could have the relay asked as often as it likes.
+            sleep_until(self.ask_at).await;
+            self.ask_at = Instant::now() + ASK_EVERY;
+            let request = verifier.request(&self.key).await?;
+            self.capture = request.and_then(|request| request.capture).map(|(_, capture)| capture);
+        }
+        let Some(capture) = &self.capture else { return Ok(false) };
+        verifier.newer(notice, capture).await.map(|()| true)
     }
 }

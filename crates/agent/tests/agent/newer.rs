@@ -48,6 +48,26 @@ async fn an_agent_believes_whoever_captured_its_code_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn forged_notices_are_put_aside_without_asking_the_relay() {
+    let home = Box::pin(Home::start()).await;
+    let pending = home.ask().await;
+    home.approve(pending.key()).await;
+    let (asked, newer) = (home.seen(pending.key()).await, pending.newer().await.unwrap());
+    home.mail(ACME, "Your login code is 482913.").await;
+    within(pending.wait()).await.unwrap();
+    let before = answers(&home).await;
+    let waiting = tokio::spawn(newer.came());
+    let stranger = IdentityKey::from_seed(&[77; 32].into());
+    for _ in 0..20 {
+        tell(&home, &asked.key, &notice(&asked, &stranger)).await;
+    }
+    tell(&home, &asked.key, &notice(&asked, &key(DESK))).await;
+    assert!(within(waiting).await.unwrap());
+    let asked = answers(&home).await - before;
+    assert!(asked < 5, "the relay was asked {asked} times");
+}
+
+#[tokio::test]
 async fn after_the_deadline_nothing_is_waited_for() {
     let home = Box::pin(Home::start()).await;
     let pending = home.agent.request(briefly()).await.unwrap();
@@ -66,4 +86,13 @@ async fn tell(home: &Home, key: &RequestKey, notice: &SignedStatement) {
     let subject = format!("otp.v1.notice.{key}");
     broker.client().publish(subject, codec::encode(notice).into()).await.unwrap();
     broker.flush().await;
+}
+
+/// How many commands and queries the relay has answered, as NATS's own tools count them.
+async fn answers(home: &Home) -> u64 {
+    let micro = home.world.connect(&Who::Operator("micro")).await;
+    let stats = micro.client().request("$SRV.STATS", "".into()).await.unwrap();
+    let stats = String::from_utf8(stats.payload.to_vec()).unwrap();
+    let counts = stats.split("\"num_requests\":").skip(1);
+    counts.map(|count| count.split([',', '}']).next().unwrap().trim().parse::<u64>().unwrap()).sum()
 }
