@@ -13,14 +13,18 @@ use agent_otp_jetstream::{CallError, ConnectError, Feed, Login, Member, StoreErr
 use agent_otp_keyring::{Home, KeyringError};
 use agent_otp_seal::AgentSecret;
 use agent_otp_trust::{Heading, IdentityKey, Recipient, Request, Roster, RosterError, RosterRef};
-use tracing::info;
+use tokio::time::timeout;
+use tracing::{debug, info};
 
-use crate::pending::Pending;
+use crate::pending::{Canceller, Pending};
 
 /// How long a stale roster is waited for: the user's side renews it when it comes back.
 const STALE_WAIT: Duration = Duration::from_secs(10);
 /// How often it is looked at meanwhile.
 const STALE_LOOK: Duration = Duration::from_millis(500);
+
+/// How long an agent that gives up waits for its request to be taken back.
+const GIVE_UP_WITHIN: Duration = Duration::from_secs(1);
 
 /// An agent that can ask for codes.
 #[derive(Debug)]
@@ -145,7 +149,7 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// [`AgentError`]: nothing was asked, unless the relay did not answer.
+    /// [`AgentError`]: nothing was asked, or the relay did not answer, and is told once that it is taken back.
     pub async fn request(&self, asking: Asking) -> Result<Pending, AgentError> {
         self.ask(asking).await.inspect_err(|error| self.inner.notice(None, error))
     }
@@ -172,9 +176,24 @@ impl Agent {
         // Subscribed before asking, so that no event can fall between the two.
         let feed = Feed::of_request(inner.member.bus.connection(), &key).await?;
         let digest = statement.digest();
-        inner.member.bus.call(&Ask::Request { statement }).await?;
+        if let Err(error) = inner.member.bus.call(&Ask::Request { statement }).await {
+            if error.is_transient() {
+                Self::give_up(&Canceller::new(inner.clone(), key, digest)).await;
+            }
+            return Err(error.into());
+        }
         info!(request = %key, "requested");
         Ok(Pending::new(inner.clone(), key, request, digest, secret, feed))
+    }
+
+    /// Takes back what may be stored although nobody said so: its key is gone, and the user would be asked in vain. While
+    /// the broker is gone, this leaves behind the request, when it is back.
+    async fn give_up(unheard: &Canceller) {
+        match timeout(GIVE_UP_WITHIN, unheard.take_back()).await {
+            Ok(Ok(())) => info!("taken back: the relay did not answer"),
+            Ok(Err(error)) => debug!(%error, "not taken back"),
+            Err(elapsed) => debug!(%elapsed, "not taken back"),
+        }
     }
 }
 

@@ -153,7 +153,7 @@ impl Pending {
     /// A handle to take the request back with, while this is awaited.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller { agent: self.agent.clone(), key: self.key.clone(), digest: self.digest }
+        Canceller::new(self.agent.clone(), self.key.clone(), self.digest)
     }
 
     /// Listens from now on whether another code comes after the one that this waits for, which it would not replace.
@@ -361,6 +361,10 @@ impl Pending {
 }
 
 impl Canceller {
+    pub(crate) fn new(agent: Arc<Inner>, key: RequestKey, digest: Digest) -> Self {
+        Self { agent, key, digest }
+    }
+
     /// Takes the request back: whatever was captured is erased.
     ///
     /// # Errors
@@ -371,7 +375,7 @@ impl Canceller {
         cancelled.inspect_err(|error| self.agent.notice(Some(self.key.request), error))
     }
 
-    async fn take_back(&self) -> Result<(), AgentError> {
+    pub(crate) async fn take_back(&self) -> Result<(), AgentError> {
         let roster = self.agent.roster().await?;
         let cancel = Cancel { heading: self.agent.heading(&self.key, roster), request: self.digest };
         self.agent.member.bus.call(&Ask::Cancel { statement: self.agent.identity.sign(&cancel) }).await?;

@@ -1,8 +1,11 @@
 //! Requests that end without a code.
 
-use agent_otp_agent::{Asking, WaitError};
+use agent_otp_agent::{AgentError, Asking, WaitError};
 use agent_otp_domain::EventType::{Approved, Cancelled, Captured, Denied, Expired, Requested};
-use agent_otp_domain::RequestKey;
+use agent_otp_domain::{RequestKey, codec};
+use agent_otp_jetstream::message::Ask;
+use agent_otp_jetstream::{CallError, Service, Who};
+use agent_otp_trust::Cancel;
 use agent_otp_user::ApproverError;
 
 use crate::home::{Home, asking, briefly};
@@ -70,6 +73,33 @@ async fn a_request_can_be_taken_back_while_it_is_waited_for() {
     assert!(matches!(error, WaitError::Cancelled), "{error}");
     assert_eq!(home.history(&key).await, [Requested, Approved, Cancelled]);
     canceller.cancel().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_answers_is_taken_back_for_it_may_be_stored() {
+    let mut home = Box::pin(Home::start()).await;
+    // The roster is at hand.
+    drop(home.ask().await);
+    home.stop_serving().await;
+    let mut mute = Service::start(&home.world.connect(&Who::Operator("relay")).await).await.unwrap();
+    let asking = home.agent.request(asking());
+    let hearing = async {
+        let mut asked = None;
+        loop {
+            let ask = mute.next().await.unwrap().ask.unwrap();
+            if let Ask::Request { statement } = &ask {
+                asked = Some(statement.digest());
+            }
+            if let Ask::Cancel { statement } = &ask {
+                let cancel: Cancel = codec::decode(&statement.payload).unwrap();
+                return (asked, cancel.request);
+            }
+        }
+    };
+    let (refused, (asked, taken_back)) = within(async { tokio::join!(asking, hearing) }).await;
+    let error = refused.unwrap_err();
+    assert!(matches!(error, AgentError::Call(CallError::Unreachable(_))), "{error}");
+    assert_eq!(asked, Some(taken_back));
 }
 
 #[tokio::test]
