@@ -30,8 +30,8 @@ pub(crate) type Line = Vec<(Digest, u64)>;
 impl Succession {
     /// What a signed succession is, before its version.
     pub const TYPE: &'static str = "application/vnd.agent-otp.succession.v1+msgpack";
-    /// The most that a roster carries.
-    pub const MAX: usize = 32;
+    /// The most that a roster carries: with as many members and revocations as it may have, it must fit into one command.
+    pub const MAX: usize = 24;
 
     /// Reads a succession that `by` signed; without one, the owner's first key, which stands in it.
     fn verify(signed: &SignedStatement, by: Option<&PublicKey>) -> Result<Self, Untrusted> {

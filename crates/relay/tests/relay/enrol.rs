@@ -5,7 +5,7 @@ use std::time::Duration;
 use agent_otp_domain::{EventType, KeyId, Role, SignedStatement};
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
 use agent_otp_jetstream::{Rosters, clock};
-use agent_otp_trust::{Member, Request, Roster, RosterRef};
+use agent_otp_trust::{IdentityKey, Limits, Member, Request, Revocation, Roster, RosterRef, Succession};
 
 use crate::home::{Home, OWNER, PHONE, SHOPPER, STRANGER, enrol, key, name, owner, phase, refusal};
 use crate::said::{Said, sign};
@@ -92,6 +92,34 @@ async fn a_roster_that_does_not_follow_is_refused_and_not_stored() {
     }
     assert_eq!(home.shopper.roster(None).await.unwrap(), signed(&first));
     assert_eq!(phase(&home.phone.call(&enrol(&second)).await.unwrap()), "enrolled");
+}
+
+/// Otherwise an owner could sign one that no relay takes, and none behind it.
+#[tokio::test]
+async fn the_largest_roster_that_there_can_be_is_taken() {
+    let mut home = Home::unserved().await;
+    home.serve().await;
+    let mut roster = home.roster.clone();
+    home.phone.call(&enrol(&roster)).await.unwrap();
+    let (owner, recovery) = (key(OWNER), key(STRANGER));
+    for signer in std::iter::once(&owner).chain(std::iter::repeat(&recovery)).take(Succession::MAX) {
+        let next = roster.renewed(signed(&roster).digest(), clock::now());
+        roster = next.succeeded(signer, owner.public(), recovery.public());
+        home.phone.call(&enrol(&roster)).await.unwrap();
+    }
+    let member = |number| {
+        let seed: [u8; 32] = std::array::from_fn(|at| if at < 2 { number } else { 77 });
+        let name = format!("{number:0>32}").parse().unwrap();
+        let limits = Limits { ttl_ms_max: u64::MAX };
+        Member { limits, ..Member::new(Role::Capturer, name, IdentityKey::from_seed(&seed.into()).public()) }
+    };
+    let mut full = roster.renewed(signed(&roster).digest(), clock::now());
+    full.members = (0..=u8::MAX).map(member).collect();
+    let revoked = full.members.iter();
+    full.revoked = revoked.map(|member| Revocation { key: member.key.clone(), at: clock::now() }).collect();
+    assert_eq!((full.members.len(), full.revoked.len()), (Roster::MEMBERS_MAX, Roster::MEMBERS_MAX));
+    home.phone.call(&enrol(&full)).await.unwrap();
+    assert_eq!(home.shopper.roster(None).await.unwrap(), signed(&full));
 }
 
 #[tokio::test]
