@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agent_otp_domain::EventType;
-use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::consumer::{self, AckPolicy, pull};
 use async_nats::jetstream::stream::{
     Config as StreamConfig, DiscardPolicy, Republish, RetentionPolicy, StorageType,
 };
@@ -278,7 +278,7 @@ async fn durable(
     let stream = jetstream.get_stream_no_info(stream).await.map_err(|error| refused(error.into()))?;
     match stream.consumer_info(name).await {
         // Nobody's choice, but ours of before: it is brought up to date, and loses nothing by it.
-        Ok(found) if found.config.ack_wait == ACK_WAIT_BEFORE => {
+        Ok(found) if is_patient_as_before(name, &wanted, &found.config) => {
             stream.update_consumer(wanted).await.map_err(|error| refused(error.into()))?;
             info!(durable = name, "brought up to date");
             done.kept.push(name);
@@ -295,6 +295,12 @@ async fn durable(
         Err(error) => return Err(refused(error.into())),
     }
     Ok(())
+}
+
+/// Whether this is a durable as an earlier version made it, which waited longer for a relay.
+fn is_patient_as_before(name: &'static str, wanted: &pull::Config, found: &consumer::Config) -> bool {
+    let before = pull::Config { ack_wait: ACK_WAIT_BEFORE, ..wanted.clone() };
+    found.ack_wait == ACK_WAIT_BEFORE && agrees(name, &before, found).is_ok()
 }
 
 /// Compares what was asked for with what is there, as both are written in JSON. What the server adds is its own affair.

@@ -86,10 +86,15 @@ async fn the_patience_of_an_earlier_version_is_brought_up_to_date() {
     let mut durable = stream.get_consumer::<pull::Config>("relay_timers").await.unwrap();
     let config = durable.info().await.unwrap().config.clone();
     let earlier = jetstream::consumer::Config { ack_wait: Duration::from_secs(30), ..config.clone() };
-    stream.update_consumer(earlier).await.unwrap();
+    stream.update_consumer(earlier.clone()).await.unwrap();
 
     provision(&connection, Settings::default()).await.unwrap();
     assert_eq!(durable.info().await.unwrap().config, config);
+
+    // With another difference besides, it is somebody's choice.
+    stream.update_consumer(jetstream::consumer::Config { max_deliver: 3, ..earlier }).await.unwrap();
+    let error = provision(&connection, Settings::default()).await.unwrap_err();
+    assert!(matches!(error, ProvisionError::Differs { name: "relay_timers", .. }), "{error}");
 }
 
 #[tokio::test]
