@@ -257,8 +257,9 @@ impl NatsUsers {
             .open(&unfinished)
             .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
             .and_then(|()| fs::hard_link(&unfinished, path));
-        fs::remove_file(&unfinished)?;
+        let removed = fs::remove_file(&unfinished);
         written?;
+        removed?;
         File::open(&self.dir)?.sync_all()
     }
 
