@@ -5,10 +5,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use agent_otp_domain::{Event, EventType, codec};
-use agent_otp_jetstream::{Due, Replay, StoreError, clock, provision};
+use agent_otp_jetstream::provision::{self, ProvisionError};
+use agent_otp_jetstream::{Due, Replay, StoreError, clock};
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::command::Expiry;
 use crate::serve::Relay;
@@ -111,7 +112,11 @@ impl Relay {
             match provision::ensure_vault(&self.connection, self.settings).await {
                 Ok(done) if done.created.is_empty() => {}
                 Ok(_) => info!("the vault was made again"),
-                Err(error) => {
+                // Asking again changes nothing of it, but another broker may answer after the next connect.
+                Err(error @ ProvisionError::Differs { .. }) => {
+                    error!(error = %error, "this relay is told other settings than the vault has: `--vault`, `--replicas`");
+                }
+                Err(error @ ProvisionError::Refused { .. }) => {
                     warn!(error = %error, "the vault is not there");
                     tokio::time::sleep(AGAIN_AFTER).await;
                     continue;
