@@ -96,36 +96,40 @@ pub fn list(path: &Path) -> Result<Vec<OwnerId>, OwnersError> {
     Ok(read(path)?.into_iter().collect())
 }
 
-/// Adds an owner to the list, which is made if it is not there; says whether it was new.
+/// Adds an owner to the list, which is made if it is not there; says whether it was new. Everything else in it stays.
 ///
 /// # Errors
 ///
 /// [`OwnersError`] if the list cannot be read or written; it is as it was then.
 pub fn add(path: &Path, owner: &OwnerId) -> Result<bool, OwnersError> {
-    let mut owners = match read(path) {
-        Err(OwnersError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            BTreeSet::new()
-        }
-        owners => owners?,
-    };
-    let is_new = owners.insert(owner.clone());
-    write(path, &owners).map(|()| is_new)
+    change(path, |text| {
+        let is_new = !parse(path, text)?.contains(owner);
+        let line_ends = text.is_empty() || text.ends_with('\n');
+        let added = format!("{text}{}{owner}\n", if line_ends { "" } else { "\n" });
+        Ok(is_new.then_some(added))
+    })
 }
 
-/// Takes an owner off the list; says whether it was there.
+/// Takes an owner off the list; says whether it was there. Everything else in it stays.
 ///
 /// # Errors
 ///
 /// [`OwnersError`] if the list cannot be read or written; it is as it was then.
 pub fn remove(path: &Path, owner: &OwnerId) -> Result<bool, OwnersError> {
-    let mut owners = read(path)?;
-    let was_there = owners.remove(owner);
-    write(path, &owners).map(|()| was_there)
+    read(path)?;
+    change(path, |text| {
+        let was_there = parse(path, text)?.contains(owner);
+        let others = text.split_inclusive('\n').filter(|line| line.trim() != owner.to_string());
+        Ok(was_there.then(|| others.collect()))
+    })
 }
 
 fn read(path: &Path) -> Result<BTreeSet<OwnerId>, OwnersError> {
     let unreadable = |source| OwnersError::Unreadable { path: path.to_owned(), source };
-    let text = fs::read_to_string(path).map_err(unreadable)?;
+    parse(path, &fs::read_to_string(path).map_err(unreadable)?)
+}
+
+fn parse(path: &Path, text: &str) -> Result<BTreeSet<OwnerId>, OwnersError> {
     let lines = (1..).zip(text.lines().map(str::trim));
     let owners = lines.filter(|(_, text)| !text.is_empty() && !text.starts_with('#')).map(|(line, text)| {
         text.parse().map_err(|source| OwnersError::Malformed { path: path.to_owned(), line, source })
@@ -133,18 +137,42 @@ fn read(path: &Path) -> Result<BTreeSet<OwnerId>, OwnersError> {
     owners.collect()
 }
 
-/// Replaces the list whole: a relay that reads meanwhile sees the one or the other.
-fn write(path: &Path, owners: &BTreeSet<OwnerId>) -> Result<(), OwnersError> {
+/// Writes the list anew, if `edit` makes another of it; says whether it does. Whoever changes it meanwhile waits.
+fn change(
+    path: &Path,
+    edit: impl FnOnce(&str) -> Result<Option<String>, OwnersError>,
+) -> Result<bool, OwnersError> {
+    let unwritable = |source| OwnersError::Unwritable { path: path.to_owned(), source };
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // The directory stays, where the file is replaced; the lock goes with this handle.
+    let dir = File::open(dir).map_err(unwritable)?;
+    dir.lock().map_err(unwritable)?;
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        text => text.map_err(|source| OwnersError::Unreadable { path: path.to_owned(), source })?,
+    };
+    match edit(&text)? {
+        None => Ok(false),
+        Some(text) => replace(path, &text).and_then(|()| dir.sync_all()).map_err(unwritable).map(|()| true),
+    }
+}
+
+/// Replaces the list whole: a relay that reads meanwhile sees the one or the other. Who may read it stays as it was.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
     let unfinished = path.with_extension("unfinished");
-    let text = owners.iter().fold(String::new(), |text, owner| text + owner.to_string().as_str() + "\n");
-    let written = File::create(&unfinished)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&unfinished, path));
-    written.map_err(|source| OwnersError::Unwritable { path: path.to_owned(), source })
+    let mut file = File::create(&unfinished)?;
+    if let Ok(before) = fs::metadata(path) {
+        file.set_permissions(before.permissions())?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -158,6 +186,33 @@ mod tests {
         assert!(remove(&path, &a).unwrap() && !remove(&path, &a).unwrap());
         assert_eq!(list(&path).unwrap(), [b]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_else_stands_in_a_list_stays_and_so_does_who_may_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("owners");
+        let [a, b]: [OwnerId; 2] = ["a", "b"].map(|letter| letter.repeat(32).parse().unwrap());
+        fs::write(&path, format!("# Ann\n{a}\n\n# Bob")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(add(&path, &b).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("# Ann\n{a}\n\n# Bob\n{b}\n"));
+        assert!(remove(&path, &a).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("# Ann\n\n# Bob\n{b}\n"));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn of_those_who_change_a_list_at_once_none_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("owners");
+        std::thread::scope(|scope| {
+            for letter in 'a'..='p' {
+                let path = &path;
+                scope.spawn(move || add(path, &letter.to_string().repeat(32).parse().unwrap()).unwrap());
+            }
+        });
+        assert_eq!(list(&path).unwrap().len(), 16);
     }
 
     #[test]
