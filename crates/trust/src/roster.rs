@@ -175,22 +175,26 @@ impl Roster {
         }
     }
 
-    /// This roster with another key for a member, whose present key is revoked from `now` on; none if it names no such
-    /// member.
-    #[must_use]
+    /// This roster with another key for a member, whose present key is revoked from `now` on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Roster::parted`].
     pub fn rotated(
         mut self,
         role: Role,
         name: &MemberId,
         public_key: PublicKey,
         now: Timestamp,
-    ) -> Option<Self> {
-        let member = self.members.iter_mut().find(|member| member.role == role && member.name == *name)?;
+    ) -> Result<Self, ChangeError> {
+        self.has_room_for_revocation()?;
+        let member = self.members.iter_mut().find(|member| member.role == role && member.name == *name);
+        let member = member.ok_or_else(|| ChangeError::Absent { role, name: name.clone() })?;
         let limits = member.limits.clone();
         let before =
             std::mem::replace(member, Member { limits, ..Member::new(role, name.clone(), public_key) });
         self.revoked.push(Revocation { key: before.key, at: now });
-        Some(self)
+        Ok(self)
     }
 
     /// This roster with one more member.
@@ -231,12 +235,14 @@ impl Roster {
     pub fn parted(mut self, role: Role, name: &MemberId, now: Timestamp) -> Result<Self, ChangeError> {
         let at = self.members.iter().position(|member| member.role == role && member.name == *name);
         let at = at.ok_or_else(|| ChangeError::Absent { role, name: name.clone() })?;
-        if self.revoked.len() >= Self::MEMBERS_MAX {
-            return Err(ChangeError::Worn);
-        }
+        self.has_room_for_revocation()?;
         let Member { key, .. } = self.members.remove(at);
         self.revoked.push(Revocation { key, at: now });
         Ok(self)
+    }
+
+    fn has_room_for_revocation(&self) -> Result<(), ChangeError> {
+        if self.revoked.len() < Self::MEMBERS_MAX { Ok(()) } else { Err(ChangeError::Worn) }
     }
 
     /// The member with this role and name.

@@ -38,10 +38,7 @@ pub(super) fn run(place: &Place, member: &Named) -> anyhow::Result<()> {
         latest.number
     } else {
         let now = clock::now();
-        match owner.next_roster(now)?.rotated(*role, name, key, now) {
-            Some(next) => owner.keep(&next)?.number,
-            None => bail!("roster {} names no `{member}`", latest.number),
-        }
+        owner.keep(&owner.next_roster(now)?.rotated(*role, name, key, now)?)?.number
     };
     home.promote()?;
     print::out(&format!("rotated {member}: its key is {is}, by roster {number}"));

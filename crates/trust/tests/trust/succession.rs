@@ -1,7 +1,9 @@
 //! The keys that come after an owner's first: who may name them, and who is not believed any more.
 
 use agent_otp_domain::{OwnerId, Role, SignedStatement, codec};
-use agent_otp_trust::{Book, IdentityKey, Roster, RosterError, Seen, Succession, Untrusted};
+use agent_otp_trust::{
+    Book, ChangeError, IdentityKey, Revocation, Roster, RosterError, Seen, Succession, Untrusted,
+};
 
 use crate::family::{
     AGENT, CAPTURER, OWNER, STRANGER, at, first_roster, key, name, public, refused, sign_bytes,
@@ -161,7 +163,12 @@ fn a_rotated_member_stands_with_its_new_key_and_its_old_one_is_revoked() {
     assert_eq!((member.role, &member.name), (Role::Agent, &name("shopper")));
     assert_eq!(rotated.revoked_at(&key(AGENT).id()), Some(at(5)));
     assert_eq!(rotated.revoked_at(&key(CAPTURER).id()), None);
-    assert_eq!(first.rotated(Role::Approver, &name("shopper"), public(STRANGER), at(5)), None);
+    let rotate =
+        |roster: &Roster, role| roster.clone().rotated(role, &name("shopper"), public(STRANGER), at(5));
+    refused!(rotate(&first, Role::Approver), ChangeError::Absent { .. });
+    let revoked = Revocation { key: key(STRANGER).id(), at: at(0) };
+    let worn = Roster { revoked: vec![revoked; Roster::MEMBERS_MAX], ..first };
+    refused!(rotate(&worn, Role::Agent), ChangeError::Worn);
 }
 
 /// Rosters, each following the one before.
