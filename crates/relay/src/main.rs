@@ -3,7 +3,8 @@
 mod owner;
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use agent_otp_domain::Digest;
@@ -12,7 +13,7 @@ use agent_otp_jetstream::provision::{Settings, VaultStorage, provision};
 use agent_otp_jetstream::{ClientCertificate, Connection, Credentials, Interrupt, Login, Server, Trust, Who};
 use agent_otp_relay::Relay;
 use agent_otp_relay::owners::Owners;
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -109,11 +110,19 @@ impl Broker {
     }
 
     async fn connect(&self, who: &'static str) -> anyhow::Result<Connection> {
-        let seed = std::fs::read_to_string(&self.nkey_file)
-            .with_context(|| format!("cannot read the NATS user's seed from {}", self.nkey_file.display()))?;
+        let seed = read_seed(&self.nkey_file)?;
         let login = Login { server: self.server(), credentials: Credentials::read(&seed) };
         Ok(Connection::open(&login, &Who::Operator(who)).await?)
     }
+}
+
+/// The NATS user's seed or credentials, which nobody else may read.
+fn read_seed(path: &Path) -> anyhow::Result<String> {
+    let cannot = || format!("cannot read the NATS user's seed from {}", path.display());
+    let mode = std::fs::metadata(path).with_context(cannot)?.permissions().mode() & 0o777;
+    let is_open = mode & 0o077 != 0;
+    ensure!(!is_open, "{0} is open to others (mode {mode:04o}): type chmod 600 {0}", path.display());
+    std::fs::read_to_string(path).with_context(cannot)
 }
 
 /// What is logged, by `$AGENT_OTP_LOG`. The NATS client would log what it receives at `debug`, sealed codes too.

@@ -1,5 +1,7 @@
 //! The program `agent-otp-relay`, as whoever runs a server types it.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use agent_otp_jetstream::Who;
@@ -18,6 +20,15 @@ async fn provision_may_run_again_and_says_what_differs() {
                    or give the settings that it has";
     assert!(told.contains(differs), "{told}");
     assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[tokio::test]
+async fn a_key_that_others_can_read_is_refused_with_the_command_that_mends_it() {
+    let world = World::start(&[]).await;
+    let key = world.files().join(Who::Operator("provision").inbox());
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    let (is_well, told) = typed(&world, &["provision"]);
+    assert!(!is_well && told.contains(&format!("(mode 0640): type chmod 600 {}", key.display())), "{told}");
 }
 
 /// Types a verb with the operator's key; whether it went well, and what it said.
