@@ -104,8 +104,8 @@ mod tests {
             ("gοοgle.com", "mixes letters"),
             ("paypaⅼ.com", ""),
         ] {
-            // Some are folded to ASCII by IDNA itself.
-            let Ok(ascii) = idna::domain_to_ascii(text) else { continue };
+            let ascii = idna::domain_to_ascii(text).unwrap();
+            // IDNA itself folds it to ASCII.
             if text == "paypaⅼ.com" {
                 assert_eq!(ascii, "paypal.com");
                 continue;
