@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::fact::Fact;
 
-pub(crate) use audit_trail::{ANOTHER_OWNER, AuditTrail, VERIFIED, verify};
+pub(crate) use audit_trail::{AuditTrail, VERIFIED, verify};
 pub(crate) use current_state::CurrentState;
 
 /// What a projection makes of the log.

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::database::{self, OpenError};
 use crate::filter::Filter;
-use crate::projection::{self, ANOTHER_OWNER, VERIFIED};
+use crate::projection::{self, VERIFIED};
 
 /// How often a reader that waits looks at the checkpoint.
 const LOOK: Duration = Duration::from_millis(20);
@@ -57,12 +57,6 @@ impl Entry {
     #[must_use]
     pub fn is_verified(&self) -> bool {
         self.verification == VERIFIED
-    }
-
-    /// Whether the statements ought to prove it, and do not. Of another owner's, this auditor cannot know.
-    #[must_use]
-    pub fn is_doubted(&self) -> bool {
-        ![VERIFIED, ANOTHER_OWNER].contains(&self.verification.as_str())
     }
 }
 

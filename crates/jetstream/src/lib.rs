@@ -38,7 +38,7 @@ pub use login::{ClientCertificate, Credentials, Login, Server, Trust};
 pub use member::Member;
 pub use rosters::{PublishError, Rosters};
 pub use service::{Incoming, Service};
-pub use subject::{Verb, roster_subject};
+pub use subject::Verb;
 pub use timers::{Armed, Due, Timer, Timers};
 pub use tls::TlsError;
 pub use vault::{Kept, Place, Vault};

@@ -50,8 +50,7 @@ pub(crate) fn events_of(key: &RequestKey) -> String {
 }
 
 /// Where a roster of this number is kept for ever.
-#[must_use]
-pub fn roster_subject(owner: &OwnerId, number: u64) -> String {
+pub(crate) fn roster_subject(owner: &OwnerId, number: u64) -> String {
     format!("otp.v1.roster.{owner}.{number}")
 }
 

@@ -17,7 +17,7 @@ use crate::projection::Projection;
 /// The statements prove it.
 pub(crate) const VERIFIED: &str = "verified";
 /// This auditor has pinned one owner's key, and has no rosters of others.
-pub(crate) const ANOTHER_OWNER: &str = "not verifiable here: another owner";
+const ANOTHER_OWNER: &str = "not verifiable here: another owner";
 const MISPLACED: &str = "the event stands under another subject than it names";
 const UNREADABLE: &str = "the event cannot be read";
 /// Stands only until the transaction's end.
