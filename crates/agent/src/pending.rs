@@ -88,7 +88,9 @@ pub enum WaitError {
     Cancelled,
     /// Somebody else claimed the code with this agent's key. That is an alarm.
     #[error(
-        "the code was claimed with another nonce: someone else holds this agent's key, or the agent asked twice"
+        "the code was claimed with another nonce: someone else holds this agent's key, or the agent asked twice; if it did \
+         not, have the owner replace the key: agent-otp keys rotate agent:NAME, or, if it was enrolled from elsewhere, \
+         agent-otp revoke agent:NAME"
     )]
     ClaimedElsewhere,
     /// The relay refused.

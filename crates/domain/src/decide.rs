@@ -22,7 +22,7 @@ pub enum Rejection {
         phase: EventType,
     },
     /// The deadline has passed.
-    #[error("the request expired at {expires_at}; ask again")]
+    #[error("the request expired at {expires_at}; the agent has to ask again")]
     Expired {
         /// When.
         expires_at: Timestamp,

@@ -20,7 +20,10 @@ pub struct Rosters {
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// Another roster bears this number.
-    #[error("roster {number} is there already, and is another one")]
+    #[error(
+        "roster {number} is there already, and is another one: restore `owner/rosters` of the user's machine from its latest \
+         backup"
+    )]
     Taken {
         /// Which number.
         number: u64,

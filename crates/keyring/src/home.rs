@@ -81,7 +81,11 @@ pub enum KeyringError {
     #[error(transparent)]
     Random(#[from] GenerateError),
     /// Two rosters of one number: the owner's key signed both, or one was pinned from elsewhere.
-    #[error("roster {number} is another than the one that {} remembers", path.display())]
+    #[error(
+        "roster {number} is another than the one that {} remembers; if neither was restored from a backup, somebody else \
+         has the owner's key: agent-otp keys recover",
+        path.display()
+    )]
     Forked {
         /// The file.
         path: PathBuf,

@@ -324,7 +324,7 @@ fn a_refusal_says_what_is_the_case() {
     there is no such request
     this request id is taken by another request; ask again with a new id
     this is out of turn: the request was denied
-    the request expired at 1970-01-01T00:00:50.000Z; ask again
+    the request expired at 1970-01-01T00:00:50.000Z; the agent has to ask again
     the request stands until 1970-01-01T00:00:50.000Z
     the agent's clock is 1m 1s behind the relay's (1970-01-01T00:00:00.000Z against 1970-01-01T00:01:01.000Z), and 1m is allowed; neither side can tell which of the two is wrong: type `date -u` on both machines, set the clock that is off, and try again
     a request stands for 1 s to 1 h, not from 1970-01-01T00:00:00.000Z to 1970-01-01T00:00:50.000Z
