@@ -210,7 +210,8 @@ pub(crate) struct MailProof {
     #[arg(help_heading = heading::MESSAGES, long)]
     pub(crate) accept_unverified_mail: bool,
     /// Believes the results (RFC 8601) of the mail server that forwards to here, by the name that it puts first in its
-    /// Authentication-Results. It must add them above those that a mail brings along.
+    /// Authentication-Results, unless a peer elsewhere hands the mail over. It must add them above those that a mail
+    /// brings along.
     #[arg(help_heading = heading::MESSAGES, long, value_name = "AUTHSERV-ID")]
     pub(crate) trust_authentication_results: Option<AuthservId>,
     /// The DNS server that is asked for keys and policies [default: those of this machine's configuration].

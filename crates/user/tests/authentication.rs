@@ -254,6 +254,15 @@ async fn the_results_of_another_server_are_believed_only_if_the_user_says_so() {
         covers_subject: true,
     };
     assert_eq!(trusting.verify(raw.as_bytes(), &Envelope::local(), now()).await, Ok(believed));
+    // A peer elsewhere may have written them itself; one on a network of ours brings what our server wrote.
+    for (peer, outcome) in [
+        (SERVER, Err(NotAuthentic::Unsigned)),
+        ("2001:db8::7", Err(NotAuthentic::Unsigned)),
+        ("192.168.1.2", Ok(believed)),
+    ] {
+        let envelope = Envelope { peer: peer.parse().unwrap(), ..Envelope::local() };
+        assert_eq!(trusting.verify(raw.as_bytes(), &envelope, now()).await, outcome, "{peer}");
+    }
     let stale = trusting.verify(raw.as_bytes(), &Envelope::local(), now().after(AGE_MAX * 2)).await;
     assert_eq!(stale, Err(NotAuthentic::Stale));
     let partial = format!("{results}{}", Signer::new().sign(MAIL, &["From"]).replacen("d=", "l=9; d=", 1));
