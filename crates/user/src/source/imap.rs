@@ -9,6 +9,7 @@ mod error;
 mod folder;
 mod response;
 mod secret;
+mod wanted;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

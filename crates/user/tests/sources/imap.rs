@@ -1,8 +1,8 @@
 //! IMAP against dovecot: what servers and mailboxes do beside delivering.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use agent_otp_domain::Timestamp;
@@ -13,9 +13,9 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
 
+use crate::between::{Deed, between, interfering};
 use crate::contract::contains;
 use crate::dovecot::{Dovecot, PASSWORD, USER, private};
 use crate::running::{Running, within};
@@ -146,6 +146,43 @@ async fn a_mail_that_is_too_large_is_left_and_the_next_one_is_taken() {
 }
 
 #[tokio::test]
+async fn a_mail_that_the_server_does_not_give_out_is_tried_twice_and_keeps_no_other_from_coming() {
+    for deed in [Deed::BreakOff, Deed::Refuse] {
+        let dovecot = Dovecot::start().await;
+        // The first mail is the one that nobody can fetch, and is as small as the others.
+        dovecot.deliver(&mail("482913")).await;
+        let (proxy, count) = interfering(&dovecot, "UID FETCH 1 (UID BODY.PEEK[])", deed).await;
+        let mut source = Running::configured(&dovecot.table_past(proxy)).await;
+        source.open_request();
+        for code in ["550127", "771204", "660218"] {
+            dovecot.deliver(&mail(code)).await;
+            assert!(contains(&source.message().await, code));
+        }
+        assert!(source.stop().await.is_empty());
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_large_mail_comes_after_the_small_ones() {
+    let dovecot = Dovecot::start().await;
+    let picture = "0123456789012345678901234567890123456789\r\n".repeat(10_000);
+    let large = format!(
+        "From: Acme <no-reply@acme.example>\r\nSubject: Sign in\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nIhr Code: 482913\r\n--b\r\n\
+         Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n{picture}--b--\r\n"
+    );
+    let mut client = Client::log_in(&dovecot).await;
+    client.append("INBOX", &imap_date(clock::now()), &large).await;
+    dovecot.deliver(&mail("550127")).await;
+    let mut source = Running::configured(&dovecot.table()).await;
+    for code in ["550127", "482913"] {
+        assert!(contains(&source.message().await, code));
+    }
+    assert!(source.stop().await.is_empty());
+}
+
+#[tokio::test]
 async fn several_folders_are_watched() {
     let dovecot = Dovecot::start().await;
     Client::log_in(&dovecot).await.ask("CREATE Spam").await;
@@ -252,38 +289,6 @@ fn imap_date(at: Timestamp) -> String {
     let text = at.to_string();
     let month: usize = text[5..7].parse().unwrap();
     format!("{}-{}-{} {} +0000", &text[8..10], MONTHS[month - 1], &text[..4], &text[11..19])
-}
-
-/// Something between a client and dovecot that changes words of what the server says.
-async fn between(dovecot: &Dovecot, words: &[(&'static str, &'static str)]) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, server) = (listener.local_addr().unwrap(), dovecot.imap_port());
-    let words = words.to_vec();
-    tokio::spawn(async move {
-        let mut connections = JoinSet::new();
-        while let Ok((mut client, _)) = listener.accept().await {
-            let mut server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
-            let words = words.clone();
-            connections.spawn(async move {
-                let (mut from_client, mut to_client) = client.split();
-                let (from_server, mut to_server) = server.split();
-                let said = async {
-                    let mut lines = BufReader::new(from_server).split(b'\n');
-                    while let Ok(Some(line)) = lines.next_segment().await {
-                        let mut line = String::from_utf8(line).unwrap() + "\n";
-                        for (word, other) in &words {
-                            line = line.replace(word, other);
-                        }
-                        to_client.write_all(line.as_bytes()).await?;
-                    }
-                    to_client.shutdown().await
-                };
-                // Either may break off at any time.
-                let _ended = tokio::join!(said, tokio::io::copy(&mut from_client, &mut to_server));
-            });
-        }
-    });
-    address
 }
 
 /// A mail program of the user's, which may change what it likes.

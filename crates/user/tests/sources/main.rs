@@ -4,6 +4,7 @@
 #![expect(clippy::indexing_slicing, reason = "what is short is wrong")]
 #![expect(clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod between;
 mod contract;
 mod dovecot;
 mod imap;

@@ -1,10 +1,11 @@
 //! A connection to a server: commands go out one at a time, and nothing that is sent changes a mailbox.
 
+mod login;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
-use data_encoding::BASE64;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, empty};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -13,16 +14,17 @@ use zeroize::Zeroizing;
 use crate::source::stream::{Stream, connector};
 
 use super::account::{Account, Tls};
-use super::error::{By, ImapError};
+use super::error::ImapError;
 use super::response::{self, Heard, Listed, Told};
-use super::secret::{Login, Secret};
 
 /// How long the server may take to be found, to agree on TLS, and to say its greeting.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long one of its addresses may take: where a network has no IPv6, it may be the next one that answers.
 const ADDRESS_MAX: Duration = Duration::from_secs(4);
-/// How long it may take for a command; a large mail takes its time.
-const COMMAND_MAX: Duration = Duration::from_secs(30);
+/// How long it may say nothing while it is at a command.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How long a command may take in all; a large mail takes its time, and is too old afterwards.
+const COMMAND_MAX: Duration = Duration::from_mins(10);
 /// How much is read at once.
 const BLOCK_OCTETS: usize = 16 * 1_024;
 /// What is asked of each message before it is fetched.
@@ -57,13 +59,7 @@ impl Connection {
         let stream = connect(account)
             .await
             .map_err(|source| ImapError::Unreachable { place: place.clone(), source })?;
-        let mut connection = Self {
-            stream: Box::new(stream),
-            received: Zeroizing::default(),
-            capabilities: BTreeSet::new(),
-            commands: 0,
-            has_news: false,
-        };
+        let mut connection = Self::over(Box::new(stream));
         if account.tls == Tls::Implicit {
             connection.start_tls(account, &place).await?;
         }
@@ -80,6 +76,16 @@ impl Connection {
         }
         connection.ask_capabilities().await?;
         Ok(connection)
+    }
+
+    fn over(stream: Stream) -> Self {
+        Self {
+            stream,
+            received: Zeroizing::default(),
+            capabilities: BTreeSet::new(),
+            commands: 0,
+            has_news: false,
+        }
     }
 
     async fn start_tls(&mut self, account: &Account, place: &str) -> Result<(), ImapError> {
@@ -120,63 +126,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Logs in with the account's secret. A token that is refused is asked for once more: it may just have run out.
-    pub(super) async fn log_in(&mut self, account: &Account) -> Result<(), ImapError> {
-        let logged_in = self.try_log_in(account).await;
-        match (&account.login, logged_in) {
-            (Login::TokenFrom(_), Err(ImapError::LoggedOut { .. })) => self.try_log_in(account).await?,
-            (_, logged_in) => logged_in?,
-        }
-        self.ask_capabilities().await
-    }
-
-    async fn try_log_in(&mut self, account: &Account) -> Result<(), ImapError> {
-        let user = &account.user;
-        match account.login.secret().await? {
-            Secret::Token(token) => {
-                let plain = Zeroizing::new(format!("user={user}\u{1}auth=Bearer {}\u{1}\u{1}", *token));
-                self.authenticate("XOAUTH2", &plain, By::Token).await
-            }
-            Secret::Password(password) if self.can("AUTH=PLAIN") => {
-                let plain = Zeroizing::new(format!("\0{user}\0{}", *password));
-                self.authenticate("PLAIN", &plain, By::Password).await
-            }
-            Secret::Password(password) => {
-                let login = Zeroizing::new(format!("LOGIN {} {}", *quoted(user), *quoted(&password)));
-                let logged_in = self.command("LOGIN", &login, |_| {}).await;
-                logged_in
-                    .map_err(|error| refused(error, |said| ImapError::LoggedOut { said, by: By::Password }))
-            }
-        }
-    }
-
-    /// Logs in by a mechanism of SASL with one message.
-    async fn authenticate(&mut self, mechanism: &str, plain: &str, by: By) -> Result<(), ImapError> {
-        let tag = self.send(&format!("AUTHENTICATE {mechanism}")).await?;
-        let message = Zeroizing::new(BASE64.encode(plain.as_bytes()));
-        let mut rest = Some(message);
-        let until = Instant::now() + COMMAND_MAX;
-        loop {
-            match self.hear_until(until).await? {
-                Heard::Go => {
-                    // After the message it says why it refuses, and is to be told to go on.
-                    let line = rest.take().unwrap_or_default();
-                    let line = Zeroizing::new(format!("{}\r\n", *line));
-                    self.write(line.as_bytes()).await?;
-                }
-                Heard::Done { tag: done, is_ok, said } if done == tag => {
-                    return if is_ok { Ok(()) } else { Err(ImapError::LoggedOut { said, by }) };
-                }
-                Heard::Bye(said) => return Err(ImapError::Closed(said)),
-                Heard::Done { .. } | Heard::Told(_) => {}
-            }
-        }
-    }
-
     /// Opens a folder so that nothing in it can be changed.
     pub(super) async fn examine(&mut self, folder: &str) -> Result<Examined, ImapError> {
         let mut examined = Examined::default();
-        let examine = format!("EXAMINE {}", *quoted(folder));
+        let examine = format!("EXAMINE {}", *login::quoted(folder));
         let opened = self.command("EXAMINE", &examine, |told| match told {
             Told::UidValidity(number) => examined.uid_validity = number,
             Told::UidNext(number) => examined.uid_next = Some(number),
@@ -314,31 +267,50 @@ impl Connection {
             self.stream.write_all(octets).await?;
             self.stream.flush().await
         };
-        let written = timeout(COMMAND_MAX, written).await;
+        let written = timeout(SILENCE_MAX, written).await;
         written.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())).map_err(ImapError::Broken)
     }
 
+    /// The next thing that the server says to a command that may take until then.
     async fn hear_until(&mut self, until: Instant) -> Result<Heard, ImapError> {
-        let heard = timeout_at(until, self.hear()).await;
-        heard.unwrap_or_else(|_elapsed| Err(ImapError::Broken(io::ErrorKind::TimedOut.into())))
-    }
-
-    /// The next thing that the server says. What came of it stays if this is broken off.
-    async fn hear(&mut self) -> Result<Heard, ImapError> {
         loop {
-            let length = response::length(&self.received).map_err(|_too_long| ImapError::TooLong)?;
-            if let Some(length) = length {
-                let rest = self.received.split_off(length);
-                let response = Zeroizing::new(std::mem::replace(&mut *self.received, rest));
-                let heard = response::read(&response);
-                self.has_news |= matches!(heard, Heard::Told(Told::Exists(_)));
+            if let Some(heard) = self.next()? {
                 return Ok(heard);
             }
-            self.received.reserve(BLOCK_OCTETS);
-            if self.stream.read_buf(&mut *self.received).await.map_err(ImapError::Broken)? == 0 {
-                return Err(ImapError::Closed("without a word".to_owned()));
-            }
+            let silent_at = until.min(Instant::now() + SILENCE_MAX);
+            let received = timeout_at(silent_at, self.receive()).await;
+            received.unwrap_or_else(|_elapsed| Err(ImapError::Broken(io::ErrorKind::TimedOut.into())))?;
         }
+    }
+
+    /// The next thing that the server says, however long that takes. What came of it stays if this is broken off.
+    async fn hear(&mut self) -> Result<Heard, ImapError> {
+        loop {
+            if let Some(heard) = self.next()? {
+                return Ok(heard);
+            }
+            self.receive().await?;
+        }
+    }
+
+    /// The first of what has come, if it is all there.
+    fn next(&mut self) -> Result<Option<Heard>, ImapError> {
+        let length = response::length(&self.received).map_err(|_too_long| ImapError::TooLong)?;
+        let Some(length) = length else { return Ok(None) };
+        let rest = self.received.split_off(length);
+        let response = Zeroizing::new(std::mem::replace(&mut *self.received, rest));
+        let heard = response::read(&response);
+        self.has_news |= matches!(heard, Heard::Told(Told::Exists(_)));
+        Ok(Some(heard))
+    }
+
+    /// Waits for more to come.
+    async fn receive(&mut self) -> Result<(), ImapError> {
+        self.received.reserve(BLOCK_OCTETS);
+        if self.stream.read_buf(&mut *self.received).await.map_err(ImapError::Broken)? == 0 {
+            return Err(ImapError::Closed("without a word".to_owned()));
+        }
+        Ok(())
     }
 }
 
@@ -363,16 +335,5 @@ fn refused(error: ImapError, meaning: impl FnOnce(String) -> ImapError) -> ImapE
     if let ImapError::Refused { said, .. } = error { meaning(said) } else { error }
 }
 
-/// A text as a quoted string. Servers of today take UTF-8 there too.
-fn quoted(text: &str) -> Zeroizing<String> {
-    let mut quoted = Zeroizing::new(String::with_capacity(text.len() * 2 + 2));
-    quoted.push('"');
-    for character in text.chars() {
-        if matches!(character, '"' | '\\') {
-            quoted.push('\\');
-        }
-        quoted.push(character);
-    }
-    quoted.push('"');
-    quoted
-}
+#[cfg(test)]
+mod tests;

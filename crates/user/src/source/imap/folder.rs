@@ -11,22 +11,22 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_otp_domain::{Digest, Timestamp, causes};
+use agent_otp_domain::{Digest, causes};
 use agent_otp_jetstream::clock;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::desk::{KEPT_FOR, KEPT_MAX};
+use crate::desk::KEPT_MAX;
 use crate::intake::{Fetched, Intake, Open};
 use crate::source::pulled::Pulled;
-use crate::source::smtp::MAIL_MAX;
 
 use super::NAME;
 use super::account::Account;
 use super::connection::Connection;
 use super::error::ImapError;
 use super::response::Listed;
+use super::wanted::Wanted;
 
 /// How long the server is left to tell of news by itself. RFC 2177 allows 29 minutes; networks forget a silent
 /// connection earlier, and some servers forget to tell, so that the folder is looked at this often in any case.
@@ -50,6 +50,8 @@ pub(super) struct Folder {
     open: Open,
     /// How far it has been looked at; nothing before the first time.
     position: Option<Position>,
+    /// What was listed and is still to be fetched.
+    wanted: Wanted,
     /// How often it has failed without a success in between.
     failures: u32,
 }
@@ -65,7 +67,7 @@ struct Position {
 impl Folder {
     pub(super) fn new(account: Arc<Account>, name: String, intake: &Intake) -> Self {
         let (pulled, open) = (Pulled::new(NAME, intake.clone()), intake.open());
-        Self { account, name, pulled, open, position: None, failures: 0 }
+        Self { account, name, pulled, open, position: None, wanted: Wanted::default(), failures: 0 }
     }
 
     /// Watches until `stop` is cancelled, whatever the server does.
@@ -113,51 +115,53 @@ impl Folder {
             return Ok(());
         }
         self.position = None;
-        let mut uid_next = examined.uid_next.unwrap_or(1);
+        self.wanted.clear();
+        let mut listed = Vec::new();
         if examined.exists > 0 {
             let kept_max = u32::try_from(KEPT_MAX).unwrap_or(u32::MAX);
-            let listed = connection.list_last(examined.exists.saturating_sub(kept_max).max(1)).await?;
-            uid_next = self.take(connection, listed, uid_validity).await?.max(uid_next);
+            listed = connection.list_last(examined.exists.saturating_sub(kept_max).max(1)).await?;
         }
-        self.position = Some(Position { uid_validity, uid_next });
+        self.note(Position { uid_validity, uid_next: examined.uid_next.unwrap_or(1) }, &listed);
         Ok(())
     }
 
     /// Takes what has come since.
     async fn look(&mut self, connection: &mut Connection) -> Result<(), ImapError> {
-        let Some(Position { uid_validity, uid_next }) = self.position else { return Ok(()) };
-        let mut listed = connection.list_from(uid_next).await?;
-        listed.retain(|message| message.uid >= uid_next);
-        self.take(connection, listed, uid_validity).await?;
-        Ok(())
+        if let Some(position) = self.position {
+            let mut listed = connection.list_from(position.uid_next).await?;
+            listed.retain(|message| message.uid >= position.uid_next);
+            self.note(position, &listed);
+        }
+        self.fetch(connection).await
     }
 
-    /// Fetches the messages that are not too old and not too large, and hands them in; the UID after the last of all.
-    async fn take(
-        &mut self,
-        connection: &mut Connection,
-        mut listed: Vec<Listed>,
-        uid_validity: u32,
-    ) -> Result<u32, ImapError> {
-        let seen_at = clock::now();
-        listed.sort_by_key(|message| message.uid);
-        let too_many = listed.len().saturating_sub(KEPT_MAX);
-        let mut uid_next = 0;
-        for (index, message) in listed.iter().enumerate() {
-            if index >= too_many && is_wanted(message, seen_at) {
-                let body = connection.body(message.uid).await?;
-                if let (Some(raw), Some(internal_date)) = (body, message.internal_date) {
-                    let received_at = received_at(internal_date, seen_at);
+    /// Remembers what was listed from this position on.
+    fn note(&mut self, position: Position, listed: &[Listed]) {
+        let next = listed.iter().map(|message| message.uid.saturating_add(1)).max();
+        self.position = Some(Position { uid_next: position.uid_next.max(next.unwrap_or(0)), ..position });
+        self.wanted.add(listed, clock::now());
+    }
+
+    /// Fetches what is wanted and hands it in, until there is news of more: that may be smaller, and is looked at first.
+    async fn fetch(&mut self, connection: &mut Connection) -> Result<(), ImapError> {
+        let Some(Position { uid_validity, .. }) = self.position else { return Ok(()) };
+        while let Some(message) = self.wanted.next(clock::now()) {
+            match connection.body(message.uid).await {
+                Ok(Some(raw)) => {
                     let place = self.digest(uid_validity, message.uid);
-                    self.pulled.hand_in(Fetched { raw, received_at, place }).await;
+                    self.pulled.hand_in(Fetched { raw, received_at: message.received_at, place }).await;
+                }
+                Ok(None) | Err(ImapError::Refused { .. }) => self.wanted.put_back(message),
+                Err(error) => {
+                    self.wanted.put_back(message);
+                    return Err(error);
                 }
             }
-            uid_next = message.uid.saturating_add(1);
-            if let Some(position) = &mut self.position {
-                position.uid_next = position.uid_next.max(uid_next);
+            if connection.has_news() {
+                break;
             }
         }
-        Ok(uid_next)
+        Ok(())
     }
 
     /// What names a message's place.
@@ -189,65 +193,5 @@ impl Folder {
         }
         debug!(source = %self.account.name, "the server is asked: it has no IDLE");
         Ok(())
-    }
-}
-
-/// Whether a message may still answer a request.
-fn is_wanted(message: &Listed, seen_at: Timestamp) -> bool {
-    let Some(internal_date) = message.internal_date else { return false };
-    if seen_at.since(received_at(internal_date, seen_at)) >= KEPT_FOR {
-        return false;
-    }
-    let is_small =
-        message.octets.is_some_and(|octets| usize::try_from(octets).is_ok_and(|octets| octets <= MAIL_MAX));
-    if !is_small {
-        warn!(
-            octets = message.octets,
-            limit = MAIL_MAX,
-            "mail not fetched: it is too large to be one with a code"
-        );
-    }
-    is_small
-}
-
-/// When a message was received, by this machine's clock: see above. An INTERNALDATE is cut to whole seconds.
-fn received_at(internal_date: Timestamp, seen_at: Timestamp) -> Timestamp {
-    internal_date.after(Duration::from_millis(999)).min(seen_at)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mail_is_received_when_it_is_seen_unless_its_server_had_it_earlier() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let seen_at = at("2026-01-31T12:00:00.500Z");
-        for (internal_date, expected) in [
-            ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00.500Z"),
-            ("2026-01-31T11:59:59Z", "2026-01-31T11:59:59.999Z"),
-            ("2026-01-31T11:50:00Z", "2026-01-31T11:50:00.999Z"),
-            ("2020-01-31T12:00:00Z", "2020-01-31T12:00:00.999Z"),
-            ("2026-01-31T12:10:00Z", "2026-01-31T12:00:00.500Z"),
-        ] {
-            assert_eq!(received_at(at(internal_date), seen_at), at(expected), "{internal_date}");
-        }
-    }
-
-    #[test]
-    fn a_mail_that_is_old_large_or_undated_is_not_fetched() {
-        let now = clock::now();
-        let message = |age: Option<Duration>, octets| Listed {
-            uid: 1,
-            internal_date: age.map(|age| now.before(age)),
-            octets,
-            body: None,
-        };
-        let (new, octets) = (Some(Duration::from_mins(9)), Some(1_000));
-        assert!(is_wanted(&message(new, octets), now));
-        assert!(!is_wanted(&message(Some(Duration::from_mins(11)), octets), now));
-        assert!(!is_wanted(&message(None, octets), now));
-        assert!(!is_wanted(&message(new, None), now));
-        assert!(!is_wanted(&message(new, Some(10 * 1_024 * 1_024 + 1)), now));
     }
 }
