@@ -249,6 +249,17 @@ async fn a_check_says_how_far_it_comes_and_what_to_do() {
     );
 }
 
+#[tokio::test]
+async fn what_a_server_says_in_another_language_is_understood() {
+    let dovecot = Dovecot::start().await;
+    private(&dovecot.path("password"), "wrong\n");
+    let words = [("* OK ", "* OK Grüß Gott "), ("Authentication failed", "Ungültiges Passwort")];
+    let proxy = between(&dovecot, &words).await;
+    let told = check(&dovecot.table_past(proxy)).await.pop().unwrap().text;
+    let said = "the server does not let this user log in ([AUTHENTICATIONFAILED] Ung??ltiges Passwort.); ";
+    assert!(told.starts_with(said), "{told}");
+}
+
 async fn check(table: &str) -> Vec<Finding> {
     let configured = config::parse(Path::new("sources.toml"), table.as_bytes()).unwrap();
     within("a check", configured[0].check()).await

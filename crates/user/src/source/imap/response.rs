@@ -87,7 +87,10 @@ fn literal(line: &[u8]) -> Option<usize> {
 
 /// Reads one whole response. What cannot be read says nothing: servers say much that no client knows.
 pub(super) fn read(response: &[u8]) -> Heard {
-    let Ok((_, response)) = Response::parse(response) else { return Heard::Told(Told::Other) };
+    let ascii = ascii(response);
+    let Ok((_, response)) = Response::parse(ascii.as_deref().map_or(response, Vec::as_slice)) else {
+        return Heard::Told(Told::Other);
+    };
     #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is told, and the library may learn of more")]
     match response {
         Response::Continue(_) => Heard::Go,
@@ -97,6 +100,14 @@ pub(super) fn read(response: &[u8]) -> Heard {
         Response::Data { status: Status::Bye, outcome } => Heard::Bye(text(&outcome)),
         response => Heard::Told(told(response)),
     }
+}
+
+/// A response of one line with `?` for what is not ASCII, if there is any: the library reads no other text, and servers
+/// say in any language why they refuse. What has a literal stays as it is.
+fn ascii(response: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let is_line = response.iter().position(|&octet| octet == b'\n') == response.len().checked_sub(1);
+    let as_ascii = |&octet: &u8| if octet.is_ascii() { octet } else { b'?' };
+    (is_line && !response.is_ascii()).then(|| Zeroizing::new(response.iter().map(as_ascii).collect()))
 }
 
 fn told(response: Response<'_>) -> Told {
@@ -216,6 +227,22 @@ mod tests {
         };
         assert_eq!((tag.as_str(), is_ok), ("A7", false));
         assert!(said.contains("Invalid credentials"), "{said}");
+        // RFC 9051 lets a server say in UTF-8 what RFC 3501 has it say in ASCII.
+        let Heard::Done { tag, is_ok, said } =
+            read("A3 NO [AUTHENTICATIONFAILED] Ungültiges Passwort\r\n".as_bytes())
+        else {
+            panic!("an end")
+        };
+        assert_eq!((tag.as_str(), is_ok), ("A3", false));
+        assert_eq!(said, "[AUTHENTICATIONFAILED] Ung??ltiges Passwort");
+        assert!(matches!(read("* OK Grüß Gott\r\n".as_bytes()), Heard::Told(Told::Well)));
+        assert!(matches!(read("* BYE À bientôt\r\n".as_bytes()), Heard::Bye(_)));
+        assert!(matches!(read("+ weiß nicht\r\n".as_bytes()), Heard::Go));
+        let Heard::Told(Told::Message(listed)) = read("* 12 FETCH (UID 7 BODY[] {2}\r\nü)\r\n".as_bytes())
+        else {
+            panic!("a message")
+        };
+        assert_eq!(listed.body.unwrap().as_slice(), "ü".as_bytes());
         let Heard::Told(Told::Capabilities(names)) =
             read(b"* CAPABILITY IMAP4rev1 IDLE AUTH=PLAIN AUTH=XOAUTH2 SASL-IR\r\n")
         else {
