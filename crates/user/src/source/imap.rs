@@ -7,6 +7,7 @@ mod account;
 mod connection;
 mod error;
 mod folder;
+mod pause;
 mod response;
 mod secret;
 mod wanted;

@@ -181,7 +181,8 @@ impl Dovecot {
         belongings(&self.maildir())
     }
 
-    fn log(&self) -> String {
+    /// What it has written down.
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 }

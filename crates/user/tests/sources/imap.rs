@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use crate::between::{Deed, between, interfering};
 use crate::contract::contains;
 use crate::dovecot::{Dovecot, PASSWORD, USER, private};
-use crate::running::{Running, within};
+use crate::running::{Running, eventually, within};
 use crate::swaks::mail;
 
 #[tokio::test]
@@ -217,6 +217,40 @@ async fn an_access_token_logs_in_and_another_one_is_asked_for_when_it_has_run_ou
     assert_eq!(outcomes(&by_file).await, "connect Works, login Works, folder INBOX Works, idle Works");
     let by_file = dovecot.table_by(&format!("token_file = \"{}\"", dovecot.path("first").display()));
     assert_eq!(outcomes(&by_file).await, "connect Works, login Fails");
+}
+
+#[tokio::test]
+async fn a_program_that_prints_no_token_is_asked_again_soon() {
+    let key = BASE64.encode(KEY);
+    let files = [("keys/default/HS256/default", key.as_str()), ("oauth2.conf", OAUTH2_SETTINGS)];
+    let dovecot = Dovecot::start_with(OAUTH2, &files).await;
+    let now = clock::now().as_unix_ms() / 1_000;
+    private(&dovecot.path("token"), &token(now, now + 3_600));
+    // As one does that has no network the first time.
+    let script = "d=$0; if [ -e $d/asked ]; then cat $d/token; else touch $d/asked; exit 1; fi";
+    let dir = dovecot.path("");
+    let login = format!("token_command = [\"/bin/sh\", \"-c\", \"{script}\", \"{}\"]", dir.display());
+    let mut source = Running::configured(&dovecot.table_by(&login)).await;
+    dovecot.deliver(&mail("482913")).await;
+    assert!(contains(&source.message().await, "482913"));
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_for_now_is_asked_again_soon_and_the_password_is_not_to_blame() {
+    let limit = "protocol imap {\n  mail_max_userip_connections = 1\n}\n";
+    let dovecot = Dovecot::start_with(limit, &[]).await;
+    let other = Client::log_in(&dovecot).await;
+    let told = check(&dovecot.table()).await.pop().unwrap().text;
+    assert!(told.starts_with("the server refuses for now ([LIMIT] Maximum number of connections"), "{told}");
+    let refusals = || dovecot.log().matches("Maximum number of connections").count();
+    let before = refusals();
+    let mut source = Running::configured(&dovecot.table()).await;
+    eventually("a refusal", async || (refusals() > before).then_some(())).await;
+    drop(other);
+    dovecot.deliver(&mail("482913")).await;
+    assert!(contains(&source.message().await, "482913"));
+    source.stop().await;
 }
 
 #[tokio::test]

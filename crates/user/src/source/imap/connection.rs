@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::source::stream::{Stream, connector};
 
 use super::account::{Account, Tls};
-use super::error::ImapError;
+use super::error::{ImapError, refusal};
 use super::response::{self, Heard, Listed, Told};
 
 /// How long the server may take to be found, to agree on TLS, and to say its greeting.
@@ -332,7 +332,7 @@ async fn connect(account: &Account) -> io::Result<TcpStream> {
 
 /// What it means that this command was refused.
 fn refused(error: ImapError, meaning: impl FnOnce(String) -> ImapError) -> ImapError {
-    if let ImapError::Refused { said, .. } = error { meaning(said) } else { error }
+    if let ImapError::Refused { said, .. } = error { refusal(said, meaning) } else { error }
 }
 
 #[cfg(test)]

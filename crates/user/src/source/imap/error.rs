@@ -6,6 +6,9 @@ use crate::source::stream::TlsError;
 
 use super::secret::SecretError;
 
+/// The codes of refusals that say nothing of password or folder.
+const PASSING: [&str; 4] = ["UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"];
+
 /// Why a mailbox cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ImapError {
@@ -21,6 +24,10 @@ pub(super) enum ImapError {
     NoStartTls,
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error(
+        "the server refuses for now ({0}); it is asked again by itself; if that lasts, close other mail programs of this mailbox, or watch fewer folders"
+    )]
+    ForNow(String),
     #[error("the server does not let this user log in ({said}); {}", advice(*.by))]
     LoggedOut { said: String, by: By },
     #[error(
@@ -56,6 +63,19 @@ fn advice(by: By) -> &'static str {
 impl ImapError {
     /// Whether it is of no use, and may lock the user out, to try again soon.
     pub(super) fn is_lasting(&self) -> bool {
-        matches!(self, Self::LoggedOut { .. } | Self::NoFolder { .. } | Self::Secret(_) | Self::NoStartTls)
+        matches!(self, Self::LoggedOut { .. } | Self::NoFolder { .. } | Self::NoStartTls)
+            || matches!(self, Self::Secret(error) if error.is_lasting())
     }
+}
+
+/// What it means that a server refuses, unless that is over by itself.
+pub(super) fn refusal(said: String, meaning: impl FnOnce(String) -> ImapError) -> ImapError {
+    if is_passing(&said) { ImapError::ForNow(said) } else { meaning(said) }
+}
+
+/// Whether it says so by its code (RFC 5530), or, as Gmail does, in words.
+fn is_passing(said: &str) -> bool {
+    let code = said.strip_prefix('[').and_then(|rest| rest.split([']', ' ']).next());
+    code.is_some_and(|code| PASSING.iter().any(|passing| code.eq_ignore_ascii_case(passing)))
+        || said.to_ascii_lowercase().contains("simultaneous")
 }

@@ -25,6 +25,7 @@ use super::NAME;
 use super::account::Account;
 use super::connection::Connection;
 use super::error::ImapError;
+use super::pause::{AGAIN_AFTER, Failures};
 use super::response::Listed;
 use super::wanted::Wanted;
 
@@ -37,11 +38,6 @@ const NOOP_EVERY: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often a server is asked that cannot tell by itself.
 const POLL_EVERY: Duration = Duration::from_secs(15);
-/// How long it waits after a failure, the first time and at most; twice as long each time.
-const AGAIN_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
-/// The same where trying again soon is of no use.
-const AGAIN_AFTER_LASTING: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(15));
-
 /// A folder that is being watched.
 pub(super) struct Folder {
     account: Arc<Account>,
@@ -52,8 +48,7 @@ pub(super) struct Folder {
     position: Option<Position>,
     /// What was listed and is still to be fetched.
     wanted: Wanted,
-    /// How often it has failed without a success in between.
-    failures: u32,
+    failures: Failures,
 }
 
 /// A place between two messages.
@@ -67,13 +62,21 @@ struct Position {
 impl Folder {
     pub(super) fn new(account: Arc<Account>, name: String, intake: &Intake) -> Self {
         let (pulled, open) = (Pulled::new(NAME, intake.clone()), intake.open());
-        Self { account, name, pulled, open, position: None, wanted: Wanted::default(), failures: 0 }
+        Self {
+            account,
+            name,
+            pulled,
+            open,
+            position: None,
+            wanted: Wanted::default(),
+            failures: Failures::default(),
+        }
     }
 
     /// Watches until `stop` is cancelled, whatever the server does.
     pub(super) async fn watch(mut self, stop: CancellationToken) {
         while let Some(Err(error)) = stop.run_until_cancelled(self.follow()).await {
-            let pause = self.pause(&error);
+            let pause = self.failures.pause(&error);
             warn!(source = %self.account.name, error = %causes(&error), again_in = ?pause, "mailbox not watched");
             let open = &mut self.open;
             let pausing = async {
@@ -88,19 +91,12 @@ impl Folder {
         }
     }
 
-    fn pause(&mut self, error: &ImapError) -> Duration {
-        let (first, longest) = if error.is_lasting() { AGAIN_AFTER_LASTING } else { AGAIN_AFTER };
-        let pause = first.saturating_mul(1 << self.failures.min(10)).min(longest);
-        self.failures += 1;
-        pause
-    }
-
     async fn follow(&mut self) -> Result<Infallible, ImapError> {
         let mut connection = Connection::open(&self.account).await?;
         connection.log_in(&self.account).await?;
         self.begin(&mut connection).await?;
         info!(source = %self.account.name, "mailbox watched");
-        self.failures = 0;
+        self.failures = Failures::default();
         loop {
             self.look(&mut connection).await?;
             self.wait(&mut connection).await?;

@@ -49,6 +49,16 @@ pub(super) enum SecretError {
     Slow { program: String },
 }
 
+impl SecretError {
+    /// Whether only the user can mend it. A program may lack a network for a while.
+    pub(super) fn is_lasting(&self) -> bool {
+        match self {
+            Self::File(_) | Self::Empty(_) | Self::NotRun { .. } => true,
+            Self::Failed { .. } | Self::Slow { .. } => false,
+        }
+    }
+}
+
 impl Login {
     /// Reads the secret, or has it printed.
     pub(super) async fn secret(&self) -> Result<Secret, SecretError> {

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::super::account::Account;
-use super::super::error::{By, ImapError};
+use super::super::error::{By, ImapError, refusal};
 use super::super::response::Heard;
 use super::super::secret::{Login, Secret};
 use super::{COMMAND_MAX, Connection, refused};
@@ -56,7 +56,8 @@ impl Connection {
                     self.write(line.as_bytes()).await?;
                 }
                 Heard::Done { tag: done, is_ok, said } if done == tag => {
-                    return if is_ok { Ok(()) } else { Err(ImapError::LoggedOut { said, by }) };
+                    let logged_out = |said| ImapError::LoggedOut { said, by };
+                    return if is_ok { Ok(()) } else { Err(refusal(said, logged_out)) };
                 }
                 Heard::Bye(said) => return Err(ImapError::Closed(said)),
                 Heard::Done { .. } | Heard::Told(_) => {}
