@@ -136,9 +136,11 @@ impl Capturer {
                 },
                 update = updates.recv() => match update {
                     Some(update) => {
+                        let is_news = self.is_news(&update);
                         self.learn(update);
                         let until = self.desk.open_until();
-                        self.open_until.send_if_modified(|known| std::mem::replace(known, until) != until);
+                        self.open_until
+                            .send_if_modified(|known| std::mem::replace(known, until) != until || is_news);
                     }
                     None => break,
                 },
@@ -154,6 +156,13 @@ impl Capturer {
         }
         watching.shutdown().await;
         self.captures.shutdown().await;
+    }
+
+    /// Whether a request was opened or approved: its message may be on its way.
+    fn is_news(&self, update: &Update) -> bool {
+        let Update::Request { verified, .. } = update else { return false };
+        let known = self.desk.request(&verified.key).map(|known| known.version);
+        verified.end.is_none() && verified.capture.is_none() && known < Some(verified.version)
     }
 
     fn learn(&mut self, update: Update) {

@@ -1,6 +1,5 @@
 //! What a source hands its messages to: reads them, refuses what may not be used, passes the rest on.
 
-use std::future::pending;
 use std::sync::Arc;
 
 use agent_otp_domain::{Channel, Digest, Sender, Timestamp};
@@ -13,6 +12,7 @@ use crate::extract::Text;
 use crate::mail::authentication::{Authentic, Authenticator, Envelope, NotAuthentic};
 use crate::mail::{self, Mail, MailError};
 use crate::message::Message;
+use crate::open::Open;
 
 /// How many messages may wait for the capturer.
 const WAITING_MAX: usize = 64;
@@ -33,28 +33,6 @@ pub struct Intake {
     authenticator: Arc<Authenticator>,
     received: mpsc::Sender<Received>,
     open: Open,
-}
-
-/// Whether a request is open that a message could answer: a source that has to ask for its messages asks more often then.
-#[derive(Debug, Clone)]
-pub(crate) struct Open(Option<watch::Receiver<Option<Timestamp>>>);
-
-impl Open {
-    /// Whether one is open now.
-    pub(crate) fn is(&self) -> bool {
-        let until = self.0.as_ref().and_then(|open| *open.borrow());
-        until.is_some_and(|until| clock::now() < until)
-    }
-
-    /// Waits until one is opened; for ever, if nobody would say so.
-    pub(crate) async fn opened(&mut self) {
-        while !self.is() {
-            let Some(open) = &mut self.0 else { return pending().await };
-            if open.changed().await.is_err() {
-                self.0 = None;
-            }
-        }
-    }
 }
 
 /// What reaches the capturer.
@@ -139,7 +117,7 @@ impl Intake {
     pub fn new(unverified: Unverified, authenticator: Authenticator) -> (Self, mpsc::Receiver<Received>) {
         let (sender, received) = mpsc::channel(WAITING_MAX);
         let authenticator = Arc::new(authenticator);
-        (Self { unverified, authenticator, received: sender, open: Open(None) }, received)
+        (Self { unverified, authenticator, received: sender, open: Open::default() }, received)
     }
 
     /// The same, which also knows until when a request is open, at the longest: see [`Capturer::open_until`].
@@ -147,7 +125,7 @@ impl Intake {
     /// [`Capturer::open_until`]: crate::Capturer::open_until
     #[must_use]
     pub fn while_open(self, until: watch::Receiver<Option<Timestamp>>) -> Self {
-        Self { open: Open(Some(until)), ..self }
+        Self { open: Open::until(until), ..self }
     }
 
     /// Whether a request is open.

@@ -10,6 +10,7 @@ pub mod mail;
 mod message;
 mod notices;
 mod obstacle;
+mod open;
 mod owner;
 mod paste;
 mod sealer;

@@ -139,7 +139,7 @@ async fn check(account: &Account, found: &mut Vec<Finding>) -> Result<(), (Strin
     } else {
         Finding::slow(
             "idle",
-            "the server has no IDLE: it is asked every 15 s, and all the time while a request is open",
+            "the server has no IDLE: it is asked every 15 s, and every 2 s or more often while a request is open",
         )
     });
     connection.log_out().await;

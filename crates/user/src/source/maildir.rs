@@ -26,8 +26,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use zeroize::Zeroizing;
 
-use crate::intake::{Fetched, Intake, Open};
+use crate::intake::{Fetched, Intake};
 use crate::judge::Judge;
+use crate::open::Open;
 use crate::source::config::{Configured, Label, absolute, table};
 use crate::source::finding::{Check, Finding};
 use crate::source::pulled::Pulled;

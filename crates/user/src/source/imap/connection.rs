@@ -78,7 +78,7 @@ impl Connection {
         Ok(connection)
     }
 
-    fn over(stream: Stream) -> Self {
+    pub(super) fn over(stream: Stream) -> Self {
         Self {
             stream,
             received: Zeroizing::default(),
@@ -114,7 +114,7 @@ impl Connection {
         self.capabilities.contains(capability)
     }
 
-    async fn ask_capabilities(&mut self) -> Result<(), ImapError> {
+    pub(super) async fn ask_capabilities(&mut self) -> Result<(), ImapError> {
         let mut capabilities = BTreeSet::new();
         self.command("CAPABILITY", "CAPABILITY", |told| {
             if let Told::Capabilities(names) = told {

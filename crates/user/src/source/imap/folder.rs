@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::desk::KEPT_MAX;
-use crate::intake::{Fetched, Intake, Open};
+use crate::intake::{Fetched, Intake};
+use crate::open::Open;
 use crate::source::pulled::Pulled;
 
 use super::NAME;
@@ -32,8 +33,10 @@ use super::wanted::Wanted;
 /// How long the server is left to tell of news by itself. RFC 2177 allows 29 minutes; networks forget a silent
 /// connection earlier, and some servers forget to tell, so that the folder is looked at this often in any case.
 const IDLE_MAX: Duration = Duration::from_mins(4);
-/// How often a server is asked while a request is open: some wait half a second before they tell.
+/// How often a server is asked while a message is likely to come: some wait half a second before they tell.
 const NOOP_EVERY: Duration = Duration::from_millis(100);
+/// The same of one that cannot tell by itself, as long as a request is open.
+const POLL_EVERY_WHILE_OPEN: Duration = Duration::from_secs(2);
 /// How often the folder itself is looked at while a request is open, whatever the server says.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often a server is asked that cannot tell by itself.
@@ -170,24 +173,95 @@ impl Folder {
     /// Waits until the folder is to be looked at.
     async fn wait(&mut self, connection: &mut Connection) -> Result<(), ImapError> {
         let look_at = Instant::now() + LOOK_EVERY;
-        while self.open.is() && !connection.has_news() && Instant::now() < look_at {
+        while self.open.is_fresh() && !connection.has_news() && Instant::now() < look_at {
             let next = Instant::now() + NOOP_EVERY;
             connection.noop().await?;
             if !connection.has_news() {
                 sleep_until(next).await;
             }
         }
-        if self.open.is() || connection.has_news() {
+        if self.open.is_fresh() || connection.has_news() {
             return Ok(());
         }
+        let is_open = self.open.is();
         if connection.can("IDLE") {
-            return connection.idle(IDLE_MAX, self.open.opened()).await;
+            let longest = if is_open { LOOK_EVERY } else { IDLE_MAX };
+            return connection.idle(longest, self.open.changed()).await;
         }
         tokio::select! {
-            () = sleep(POLL_EVERY) => {}
-            () = self.open.opened() => {}
+            () = sleep(if is_open { POLL_EVERY_WHILE_OPEN } else { POLL_EVERY }) => {}
+            () = self.open.changed() => {}
         }
         debug!(source = %self.account.name, "the server is asked: it has no IDLE");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex};
+    use tokio::sync::watch;
+
+    use crate::intake::Unverified;
+    use crate::mail::authentication::{Authenticator, Dns};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_is_asked_often_for_as_long_as_a_message_is_likely_to_come() {
+        for (capabilities, least, most) in [("IDLE", 2 * 712, 2 * 722), ("ID", 0, 2)] {
+            let (client, server) = duplex(1_024);
+            let serving = tokio::spawn(serve(server, capabilities));
+            let mut connection = Connection::over(Box::new(client));
+            connection.ask_capabilities().await.unwrap();
+            let until = watch::Sender::new(Some(clock::now().after(Duration::from_hours(1))));
+            let (intake, _received) =
+                Intake::new(Unverified::Accept, Authenticator::new(Dns::None, None).unwrap());
+            let intake = intake.while_open(until.subscribe());
+            let mut folder = Folder::new(Arc::new(account()), "INBOX".to_owned(), &intake);
+            let mut looks = 0;
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_hours(1) {
+                folder.wait(&mut connection).await.unwrap();
+                looks += 1;
+            }
+            drop(connection);
+            let (noops, others) = serving.await.unwrap();
+            assert!((190..=205).contains(&noops), "{noops}");
+            assert!((least..=most).contains(&others), "{capabilities}: {others}");
+            assert!(looks >= 700, "{looks}");
+        }
+    }
+
+    fn account() -> Account {
+        toml::from_str("name = \"mine\"\nhost = \"localhost\"\nuser = \"me\"\npassword_file = \"/nowhere\"\n")
+            .unwrap()
+    }
+
+    /// A server to which nothing happens; how many commands came: NOOP, and all others.
+    async fn serve(stream: DuplexStream, capabilities: &str) -> (usize, usize) {
+        let mut lines = BufReader::new(stream);
+        let (mut noops, mut others, mut idle) = (0, 0, String::new());
+        let mut line = String::new();
+        while lines.read_line(&mut line).await.unwrap() > 0 {
+            let command = line.trim_end().to_owned();
+            let (tag, name) = command.split_once(' ').unwrap_or((idle.as_str(), "DONE"));
+            if name == "NOOP" {
+                noops += 1;
+            } else {
+                others += 1;
+            }
+            let answer = match name {
+                "CAPABILITY" => format!("* CAPABILITY IMAP4rev1 {capabilities}\r\n{tag} OK\r\n"),
+                "IDLE" => "+ idling\r\n".to_owned(),
+                _ => format!("{tag} OK done\r\n"),
+            };
+            if name == "IDLE" {
+                idle = tag.to_owned();
+            }
+            lines.write_all(answer.as_bytes()).await.unwrap();
+            line.clear();
+        }
+        (noops, others)
     }
 }
