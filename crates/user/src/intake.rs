@@ -93,9 +93,7 @@ pub(crate) struct Sms {
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// Nothing proves the sender of a mail.
-    #[error(
-        "the sender of this mail is not proven: {0}; the user may start `agent-otp up --accept-unverified-mail`"
-    )]
+    #[error("the sender of this mail is not proven: {0}")]
     NotAuthentic(NotAuthentic),
     /// The message could not be read.
     #[error("the message cannot be read: {0}")]

@@ -102,19 +102,18 @@ async fn a_mail_arrives_as_it_was_written() {
 }
 
 #[tokio::test]
-async fn mail_whose_sender_nobody_vouches_for_is_refused_unless_the_user_accepts_it() {
+async fn mail_whose_sender_nobody_vouches_for_is_not_used_unless_the_user_accepts_it() {
     let listener = Listener::start_with(Unverified::Refuse).await;
     let reply = listener.deliver(MAIL).await;
     assert_eq!(
         reply,
-        "550 5.7.1 the sender of this mail is not proven: it bears no signature of its sender's domain; \
-         the user may start `agent-otp up --accept-unverified-mail`\r\n"
+        "250 2.0.0 not used: the sender of this mail is not proven: it bears no signature of its sender's domain\r\n"
     );
     assert_eq!(listener.stop().await.len(), 0);
 }
 
 #[tokio::test]
-async fn mail_without_exactly_one_sender_is_refused() {
+async fn mail_without_exactly_one_sender_is_not_used() {
     let listener = Listener::start().await;
     for (mail, reply) in [
         ("Subject: Sign in\r\n\r\nYour code is 482913.\r\n", "the mail names no sender"),
@@ -128,7 +127,7 @@ async fn mail_without_exactly_one_sender_is_refused() {
         ),
         ("From: <a@bücher.example>\r\n\r\nYour code is 482913.\r\n", "its sender is no address"),
     ] {
-        let expected = format!("550 5.6.0 the message cannot be read: {reply}\r\n");
+        let expected = format!("250 2.0.0 not used: the message cannot be read: {reply}\r\n");
         assert_eq!(listener.deliver(mail).await, expected, "{mail}");
     }
     assert_eq!(listener.stop().await.len(), 0);

@@ -182,14 +182,14 @@ impl Authenticator {
         let is_trusted =
             |server| results::vouch(claim.parsed, claim.message.raw_message, server, claim.domain);
         // A peer elsewhere may have written the header itself. The trusted server is here, or was asked for its mail.
-        if !is_elsewhere(envelope.peer)
+        if !envelope.is_elsewhere()
             && self.trusted.as_ref().is_some_and(is_trusted)
             && let Ok(authentic) = claim.believed()
         {
             return Ok(authentic);
         }
         // A signature of the sender's own domain says how its mail is sent. Where it is wrong, SPF does not make it good.
-        if claim.is_signed || !is_elsewhere(envelope.peer) {
+        if claim.is_signed || !envelope.is_elsewhere() {
             return self.by_dkim(claim).await;
         }
         self.by_spf(claim, envelope).await
@@ -299,6 +299,22 @@ impl Envelope {
     #[must_use]
     pub fn local() -> Self {
         Self { peer: IpAddr::from([127, 0, 0, 1]), helo: String::new(), sender: String::new() }
+    }
+
+    /// Whether the peer is neither on this machine nor on its own network.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        match self.peer.to_canonical() {
+            IpAddr::V4(peer) => {
+                !(peer.is_loopback() || peer.is_private() || peer.is_link_local() || peer.is_unspecified())
+            }
+            IpAddr::V6(peer) => {
+                !(peer.is_loopback()
+                    || peer.is_unique_local()
+                    || peer.is_unicast_link_local()
+                    || peer.is_unspecified())
+            }
+        }
     }
 }
 
@@ -410,19 +426,4 @@ fn signed_at(signature: &Signature) -> Option<Timestamp> {
 fn registrable(domain: &str) -> Option<String> {
     let domain = domain.trim_end_matches('.').to_ascii_lowercase();
     psl::domain_str(&domain).map(str::to_owned)
-}
-
-/// Whether a peer is neither on this machine nor on its own network.
-fn is_elsewhere(peer: IpAddr) -> bool {
-    match peer.to_canonical() {
-        IpAddr::V4(peer) => {
-            !(peer.is_loopback() || peer.is_private() || peer.is_link_local() || peer.is_unspecified())
-        }
-        IpAddr::V6(peer) => {
-            !(peer.is_loopback()
-                || peer.is_unique_local()
-                || peer.is_unicast_link_local()
-                || peer.is_unspecified())
-        }
-    }
 }

@@ -100,6 +100,20 @@ async fn dovecot_passes_on_by_lmtp_what_it_is_delivered() {
 }
 
 #[tokio::test]
+async fn what_dovecot_passes_on_and_is_of_no_use_is_returned_to_nobody() {
+    let port = free_port();
+    let table = format!("[[lmtp]]\nname = \"mine\"\nlisten = \"127.0.0.1:{port}\"\n");
+    let mut source = Running::strict(&table).await;
+    let users = format!("{USER}:{{PLAIN}}{PASSWORD}::::::proxy=y host=127.0.0.1 port={port}\n");
+    let dovecot = Dovecot::start_with("lmtp_proxy = yes\n", &[("users", &users)]).await;
+    // What dovecot is told to its last octet it tells whoever delivers to it.
+    dovecot.deliver(&mail("482913")).await;
+    assert!(source.is_rejected().await);
+    dovecot.deliver(&mail("550127").replace("From: ", "X-From: ")).await;
+    assert!(source.stop().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_mail_that_is_too_large_is_refused_before_it_is_sent() {
     let address = format!("127.0.0.1:{}", free_port());
     let source = Running::configured(&format!("[[lmtp]]\nname = \"mine\"\nlisten = \"{address}\"\n")).await;

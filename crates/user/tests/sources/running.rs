@@ -27,8 +27,12 @@ pub(crate) struct Running {
 impl Running {
     /// Runs a source, with no request open.
     pub(crate) fn of(source: Box<dyn Source>) -> Self {
+        Self::with(source, Unverified::Accept)
+    }
+
+    fn with(source: Box<dyn Source>, unverified: Unverified) -> Self {
         let authenticator = Authenticator::new(Dns::None, None).unwrap();
-        let (intake, received) = Intake::new(Unverified::Accept, authenticator);
+        let (intake, received) = Intake::new(unverified, authenticator);
         let open_until = watch::Sender::new(None);
         let (stop, intake) = (CancellationToken::new(), intake.while_open(open_until.subscribe()));
         let ended = tokio::spawn(source.run(intake, stop.clone()));
@@ -38,6 +42,16 @@ impl Running {
     /// Runs the one source of a configuration.
     pub(crate) async fn configured(text: &str) -> Self {
         Self::of(open(text).await)
+    }
+
+    /// The same where nothing is taken on its word, and nobody can prove anything.
+    pub(crate) async fn strict(text: &str) -> Self {
+        Self::with(open(text).await, Unverified::Refuse)
+    }
+
+    /// Whether the next thing is that a mail was rejected.
+    pub(crate) async fn is_rejected(&mut self) -> bool {
+        within("a rejection", self.received.recv()).await.unwrap().message().is_none()
     }
 
     /// Has a request be open from now on.

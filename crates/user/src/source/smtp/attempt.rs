@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::source::finding::Finding;
 
 use super::Protocol;
+use super::reply::NOT_USED;
 
 /// How long the listener may take for all of it: it may have to ask the DNS.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -22,13 +23,13 @@ pub(in crate::source) async fn deliver<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Vec<Finding> {
     let what = "delivery";
     vec![match timeout(ANSWER_MAX, talk(connected, protocol)).await {
+        Ok(Ok(said)) if said.starts_with(NOT_USED) || said.starts_with("550 5.7.1 ") => Finding::works(
+            what,
+            "it is answered; the mail of this test is not used, because nothing proves its sender",
+        ),
         Ok(Ok(said)) if said.starts_with("250 ") => {
             Finding::works(what, "a mail without proof of its sender is taken")
         }
-        Ok(Ok(said)) if said.starts_with("550 5.7.1 ") => Finding::works(
-            what,
-            "it is answered; the mail of this test is refused, because nothing proves its sender",
-        ),
         Ok(Ok(said)) => {
             Finding::fails(what, format!("the listener says: {}", agent_otp_domain::visible(&said)))
         }

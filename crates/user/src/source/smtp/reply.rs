@@ -11,6 +11,9 @@ use super::data::MAIL_MAX;
 /// 512 octets of RFC 5321, section 4.5.3.1.5.
 const REASON_MAX: usize = 480;
 
+/// How the answer to a mail begins that was received, and is of no use.
+pub(super) const NOT_USED: &str = "250 2.0.0 not used: ";
+
 /// A reply. The greeting, the answers to EHLO and HELO and an intermediate reply have no
 /// enhanced status code (RFC 2034, section 4).
 #[derive(Debug, Clone)]
@@ -75,6 +78,17 @@ impl Reply {
     /// A parameter whose value cannot be.
     pub(super) fn parameter(name: &'static str) -> Self {
         Self(Cow::Owned(format!("501 5.5.4 no valid value of {name}")))
+    }
+
+    /// That a mail has come to its end here although it was not used: whoever passes the user's mail on, and so this
+    /// one, would return it to its sender if it were refused.
+    pub(super) fn not_used(refused: &Refused) -> Self {
+        match refused {
+            Refused::NotAuthentic(NotAuthentic::NoAnswer) | Refused::Busy => Self::refused(refused),
+            Refused::NotAuthentic(_) | Refused::Malformed(_) => {
+                Self(Cow::Owned(format!("{NOT_USED}{}", one_line(&refused.to_string()))))
+            }
+        }
     }
 
     /// Why a mail was not taken.
@@ -143,6 +157,18 @@ mod tests {
             (Refused::Busy, "451 4.3.2 "),
         ] {
             assert!(Reply::refused(&refused).to_line().starts_with(code), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_do_better_comes_again_from_the_users_own_server() {
+        for (refused, code) in [
+            (Refused::NotAuthentic(NotAuthentic::Unsigned), NOT_USED),
+            (Refused::Malformed("it is empty".to_owned()), NOT_USED),
+            (Refused::NotAuthentic(NotAuthentic::NoAnswer), "451 4.4.3 "),
+            (Refused::Busy, "451 4.3.2 "),
+        ] {
+            assert!(Reply::not_used(&refused).to_line().starts_with(code), "{refused:?}");
         }
     }
 }

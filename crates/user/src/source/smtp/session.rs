@@ -193,7 +193,11 @@ impl Session {
             Some(mail) => {
                 let taken = self.intake.mail(self.source, &self.envelope, mail);
                 let taken = self.stop.run_until_cancelled(taken).await.ok_or(End::Stopping)?;
-                taken.map_or_else(|refused| Reply::refused(&refused), |()| Reply::ACCEPTED)
+                match taken {
+                    Ok(()) => Reply::ACCEPTED,
+                    Err(refused) if self.envelope.is_elsewhere() => Reply::refused(&refused),
+                    Err(refused) => Reply::not_used(&refused),
+                }
             }
             None => Reply::TOO_LARGE,
         };
