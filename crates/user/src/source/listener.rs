@@ -4,7 +4,7 @@
 use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -21,6 +21,9 @@ use crate::source::SourceError;
 
 /// How many peers are served at a time; one more is told to come back later.
 const SESSIONS_MAX: usize = 64;
+
+/// How many of them may come from one address elsewhere, so that nobody keeps the others out.
+const SESSIONS_OF_ADDRESS_MAX: usize = 8;
 
 /// How long the listener waits after a failed accept: without a pause, a lack of file descriptors
 /// would keep it busy for nothing.
@@ -145,11 +148,14 @@ impl<A: Accept> Listener<A> {
         S: Future<Output = ()> + Send + 'static,
     {
         let mut sessions = JoinSet::new();
+        let mut peers = Peers::default();
         while let Some(accepted) = stop.run_until_cancelled(self.socket.accept()).await {
-            while sessions.try_join_next().is_some() {}
+            while let Some(ended) = sessions.try_join_next_with_id() {
+                peers.leave(ended.map_or_else(|error| error.id(), |(id, ())| id));
+            }
             match accepted {
-                Ok((stream, peer)) if sessions.len() < SESSIONS_MAX => {
-                    sessions.spawn(session(stream, peer));
+                Ok((stream, peer)) if sessions.len() < SESSIONS_MAX && peers.admit(peer) => {
+                    peers.enter(sessions.spawn(session(stream, peer)).id(), peer);
                 }
                 Ok((stream, peer)) => refuse(stream, peer, refusal).await,
                 Err(error) => {
@@ -163,6 +169,36 @@ impl<A: Accept> Listener<A> {
     }
 }
 
+/// From which addresses the sessions are, of those that are not of this machine.
+#[derive(Default)]
+struct Peers(Vec<(Id, IpAddr)>);
+
+impl Peers {
+    /// Whether one more of this peer's may begin.
+    fn admit(&self, peer: Peer) -> bool {
+        let Some(address) = elsewhere(peer) else { return true };
+        self.0.iter().filter(|(_, other)| *other == address).count() < SESSIONS_OF_ADDRESS_MAX
+    }
+
+    fn enter(&mut self, session: Id, peer: Peer) {
+        self.0.extend(elsewhere(peer).map(|address| (session, address)));
+    }
+
+    fn leave(&mut self, session: Id) {
+        self.0.retain(|(other, _)| *other != session);
+    }
+}
+
+/// What tells a peer from others: its address, or of IPv6 the network of 64 bits, which may be one machine's.
+fn elsewhere(peer: Peer) -> Option<IpAddr> {
+    let Peer::At(address) = peer else { return None };
+    let address = match address.ip().to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+    };
+    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+}
+
 async fn refuse(mut stream: impl AsyncWrite + Unpin, peer: Peer, refusal: &str) {
     let said = timeout(REFUSAL_MAX, stream.write_all(refusal.as_bytes())).await;
     warn!(%peer, told = matches!(said, Ok(Ok(()))), "too many sessions");
@@ -174,5 +210,69 @@ async fn end(mut sessions: JoinSet<()>) {
     if ended.is_err() {
         warn!(sessions = sessions.len(), "sessions aborted");
         sessions.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+    use tokio::sync::{Mutex, mpsc};
+
+    use super::*;
+
+    /// A listener to which whoever is sent comes.
+    struct Sent(Mutex<mpsc::Receiver<(DuplexStream, Peer)>>);
+
+    impl Accept for Sent {
+        type Stream = DuplexStream;
+
+        async fn accept(&self) -> io::Result<(DuplexStream, Peer)> {
+            self.0.lock().await.recv().await.ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[tokio::test]
+    async fn one_address_elsewhere_has_a_few_sessions_and_leaves_the_rest_to_others() {
+        let (sender, sent) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        let (stopped, listener) = (stop.clone(), Listener { socket: Sent(Mutex::new(sent)) });
+        let serving = tokio::spawn(async move {
+            let session = |mut stream: DuplexStream, _| async move {
+                drop(stream.write_all(b"hello").await);
+                // Until the peer leaves.
+                drop(stream.read(&mut [0]).await);
+            };
+            listener.serve("later", &stopped, session).await;
+        });
+        let come = async |peer: &str| {
+            let (mut here, there) = duplex(64);
+            sender.send((there, Peer::At(peer.parse().unwrap()))).await.unwrap();
+            let mut heard = [0; 5];
+            here.read_exact(&mut heard).await.unwrap();
+            (here, heard == *b"hello")
+        };
+        let mut peers = Vec::new();
+        for (peer, times) in [
+            ("192.0.2.1:1", 8),
+            ("[::ffff:192.0.2.2]:1", 8),
+            ("[2001:db8::1]:1", 8),
+            ("[2001:db8:0:1::1]:1", 8),
+            ("127.0.0.1:1", 20),
+        ] {
+            for _ in 0..times {
+                let (stream, is_served) = come(peer).await;
+                assert!(is_served, "{peer}");
+                peers.push(stream);
+            }
+        }
+        for peer in ["192.0.2.1:2", "192.0.2.2:2", "[2001:db8::2]:1", "[2001:db8:0:1:2::1]:1"] {
+            assert!(!come(peer).await.1, "{peer}");
+        }
+        assert!(come("127.0.0.1:2").await.1);
+        drop(peers);
+        // That a session has ended nothing announces.
+        while !come("192.0.2.1:3").await.1 {}
+        stop.cancel();
+        serving.await.unwrap();
     }
 }

@@ -16,7 +16,7 @@ use crate::judge::Judge;
 use crate::source::config::{Configured, Label, absolute, table};
 use crate::source::finding::Check;
 use crate::source::listener::{Listener, Local};
-use crate::source::smtp::{Certificate, Manner, Protocol, deliver, greeted, serve};
+use crate::source::smtp::{Certificate, Manner, Protocol, Room, deliver, greeted, serve};
 use crate::source::{Binding, Kind, Source, SourceError, Told};
 
 /// What has to be known before there is one.
@@ -170,7 +170,8 @@ impl Source for Lmtp {
         stop: CancellationToken,
     ) -> BoxFuture<'static, Result<(), SourceError>> {
         Box::pin(async move {
-            let manner = Manner { source: NAME, protocol: Protocol::Lmtp, tls: self.tls };
+            let manner =
+                Manner { source: NAME, protocol: Protocol::Lmtp, tls: self.tls, room: Room::default() };
             match self.bound {
                 Bound::Tcp(listener) => serve(listener, manner, intake, stop).await,
                 Bound::Socket(listener, _) => serve(listener, manner, intake, stop).await,

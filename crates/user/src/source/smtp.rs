@@ -8,6 +8,7 @@ mod attempt;
 mod command;
 mod data;
 mod reply;
+mod room;
 mod session;
 mod wire;
 
@@ -37,6 +38,7 @@ use crate::source::{Binding, Kind, Loopback, Source, SourceError, Told};
 pub(super) use self::attempt::deliver;
 pub(super) use self::data::MAIL_MAX;
 use self::reply::Reply;
+pub(super) use self::room::Room;
 use self::session::Session;
 
 /// What has to be known before there is one.
@@ -69,6 +71,8 @@ pub(super) struct Manner {
     pub(super) protocol: Protocol,
     /// What TLS may be started with.
     pub(super) tls: Option<TlsAcceptor>,
+    /// How much mail may be held for its peers.
+    pub(super) room: Room,
 }
 
 /// Which protocol.
@@ -226,7 +230,8 @@ impl Source for Smtp {
         stop: CancellationToken,
     ) -> BoxFuture<'static, Result<(), SourceError>> {
         Box::pin(async move {
-            let manner = Manner { source: NAME, protocol: Protocol::Smtp, tls: self.tls };
+            let manner =
+                Manner { source: NAME, protocol: Protocol::Smtp, tls: self.tls, room: Room::default() };
             serve(self.listener, manner, intake, stop).await;
             Ok(())
         })

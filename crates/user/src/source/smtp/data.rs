@@ -7,6 +7,8 @@
 
 use zeroize::Zeroizing;
 
+use super::room::{NoRoom, Room, SMALL_OCTETS, Taken};
+
 /// The largest mail that is taken, in octets as counted by SIZE (RFC 1870): 10 MiB.
 pub(in crate::source) const MAIL_MAX: usize = 10 * 1024 * 1024;
 
@@ -17,7 +19,25 @@ const FIRST_CAPACITY: usize = 16 * 1024;
 pub(super) struct Data {
     octets: Zeroizing<Vec<u8>>,
     place: Place,
-    oversize: bool,
+    room: Room,
+    taken: Taken,
+    unkept: Option<Unkept>,
+}
+
+/// A mail that was received whole, and the room that it takes.
+pub(super) struct Whole {
+    pub(super) octets: Zeroizing<Vec<u8>>,
+    /// Free again when the mail is gone.
+    pub(super) taken: Taken,
+}
+
+/// Why a mail was received and not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unkept {
+    /// It is larger than [`MAIL_MAX`].
+    TooLarge,
+    /// Others take the room.
+    NoRoom,
 }
 
 /// What was read last, as far as it decides whether the mail ends.
@@ -38,8 +58,9 @@ enum Place {
 }
 
 impl Data {
-    pub(super) fn new() -> Self {
-        Self { octets: Zeroizing::new(Vec::new()), place: Place::LineStart, oversize: false }
+    pub(super) fn new(room: Room) -> Self {
+        let octets = Zeroizing::new(Vec::new());
+        Self { octets, place: Place::LineStart, room, taken: Taken::default(), unkept: None }
     }
 
     /// Takes octets of `block`, and returns how many belonged to the mail and its end: all of them while
@@ -59,9 +80,10 @@ impl Data {
         matches!(self.place, Place::End)
     }
 
-    /// The mail, or `None` if it was larger than [`MAIL_MAX`].
-    pub(super) fn into_octets(self) -> Option<Zeroizing<Vec<u8>>> {
-        (!self.oversize).then_some(self.octets)
+    /// The mail, if it was kept.
+    pub(super) fn into_mail(self) -> Result<Whole, Unkept> {
+        let Self { octets, taken, unkept, .. } = self;
+        unkept.map_or(Ok(Whole { octets, taken }), Err)
     }
 
     fn step(&mut self, octet: u8) -> Place {
@@ -93,26 +115,34 @@ impl Data {
     }
 
     fn keep(&mut self, octet: u8) {
-        if self.oversize {
+        if self.unkept.is_some() {
             return;
         }
         if self.octets.len() == MAIL_MAX {
-            self.octets = Zeroizing::new(Vec::new());
-            self.oversize = true;
-            return;
+            return self.discard(Unkept::TooLarge);
         }
-        if self.octets.len() == self.octets.capacity() {
-            self.grow();
+        if self.octets.len() == self.octets.capacity() && self.grow().is_err() {
+            return self.discard(Unkept::NoRoom);
         }
         self.octets.push(octet);
     }
 
-    /// Doubles the room. A `Vec` that grows by itself would leave its old octets behind in freed memory.
-    fn grow(&mut self) {
+    fn discard(&mut self, why: Unkept) {
+        self.octets = Zeroizing::new(Vec::new());
+        self.taken = Taken::default();
+        self.unkept = Some(why);
+    }
+
+    /// Doubles the capacity. A `Vec` that grows by itself would leave its old octets behind in freed memory.
+    fn grow(&mut self) -> Result<(), NoRoom> {
         let capacity = (self.octets.capacity() * 2).clamp(FIRST_CAPACITY, MAIL_MAX);
+        if capacity > SMALL_OCTETS {
+            self.room.take(&mut self.taken, capacity - self.octets.capacity())?;
+        }
         let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
         larger.extend_from_slice(&self.octets);
         self.octets = larger;
+        Ok(())
     }
 }
 
@@ -145,21 +175,29 @@ mod tests {
     #[test]
     fn only_a_line_with_one_dot_between_crlfs_ends_the_mail() {
         for (sent, mail, rest) in ENDED {
-            let mut data = Data::new();
+            let mut data = Data::new(Room::default());
             let taken = data.take(sent.as_bytes());
             assert!(data.ended(), "{sent:?}");
             assert_eq!(&sent[taken..], *rest, "{sent:?}");
-            assert_eq!(data.into_octets().unwrap().as_slice(), mail.as_bytes(), "{sent:?}");
+            assert_eq!(
+                data.into_mail().unwrap_or_else(|_| panic!("kept")).octets.as_slice(),
+                mail.as_bytes(),
+                "{sent:?}"
+            );
         }
     }
 
     #[test]
     fn the_mail_is_the_same_however_it_was_cut_into_blocks() {
         for (sent, mail, rest) in ENDED {
-            let mut data = Data::new();
+            let mut data = Data::new(Room::default());
             let taken: usize = sent.as_bytes().chunks(1).map(|block| data.take(block)).sum();
             assert_eq!(&sent[taken..], *rest, "{sent:?}");
-            assert_eq!(data.into_octets().unwrap().as_slice(), mail.as_bytes(), "{sent:?}");
+            assert_eq!(
+                data.into_mail().unwrap_or_else(|_| panic!("kept")).octets.as_slice(),
+                mail.as_bytes(),
+                "{sent:?}"
+            );
         }
     }
 
@@ -168,7 +206,7 @@ mod tests {
         for sent in
             ["", ".", ".\r", "hi\r\n", "hi\r\n.", "hi\r\n.\r", "hi\n.\n", "hi\r\n.\n", "hi\r.\r", "hi.\r\n"]
         {
-            let mut data = Data::new();
+            let mut data = Data::new(Room::default());
             assert_eq!(data.take(sent.as_bytes()), sent.len());
             assert!(!data.ended(), "{sent:?}");
         }
@@ -178,11 +216,27 @@ mod tests {
     fn a_mail_of_the_largest_size_is_taken_and_one_octet_more_is_not() {
         let largest = vec![b'x'; MAIL_MAX - 2];
         for (more, is_taken) in [("\r\n.\r\n", true), ("x\r\n.\r\n", false)] {
-            let mut data = Data::new();
+            let mut data = Data::new(Room::default());
             data.take(&largest);
             data.take(more.as_bytes());
             assert!(data.ended());
-            assert_eq!(data.into_octets().is_some(), is_taken);
+            assert_eq!(data.into_mail().err(), (!is_taken).then_some(Unkept::TooLarge));
         }
+    }
+
+    #[test]
+    fn where_large_mails_take_the_room_a_small_one_is_kept_and_a_large_one_is_not() {
+        let room = Room::default();
+        let large = [&vec![b'x'; MAIL_MAX - 2][..], b"\r\n.\r\n"].concat();
+        let received = |mail: &[u8]| {
+            let mut data = Data::new(room.clone());
+            data.take(mail);
+            data.into_mail()
+        };
+        let mut kept: Vec<_> = (0..6).map(|_| received(&large).unwrap_or_else(|_| panic!("room"))).collect();
+        assert_eq!(received(&large).err(), Some(Unkept::NoRoom));
+        assert_eq!(received(b"Your code is 482913.\r\n.\r\n").err(), None);
+        kept.pop();
+        assert_eq!(received(&large).err(), None);
     }
 }

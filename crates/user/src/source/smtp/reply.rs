@@ -39,6 +39,8 @@ impl Reply {
     pub(super) const TIMED_OUT: Self = Self::fixed("421 4.4.2 the time is up");
     pub(super) const TOO_MANY_ERRORS: Self = Self::fixed("421 4.7.0 too many errors");
     pub(super) const HTTP: Self = Self::fixed("421 4.7.0 this is no web server");
+    pub(super) const NO_ROOM: Self =
+        Self::fixed("452 4.3.1 too much mail is being received; try again later");
     pub(super) const TOO_MANY_RECIPIENTS: Self = Self::fixed("452 4.5.3 too many recipients");
 
     pub(super) const UNKNOWN: Self = Self::fixed("500 5.5.1 unknown command");

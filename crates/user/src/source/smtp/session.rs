@@ -10,7 +10,9 @@ use crate::source::listener::Peer;
 use crate::source::stream::Stream;
 
 use super::command::Command;
+use super::data::{Unkept, Whole};
 use super::reply::Reply;
+use super::room::Room;
 use super::wire::{End, Wire};
 use super::{Manner, Protocol};
 
@@ -30,6 +32,8 @@ pub(super) struct Session {
     /// What it has said of itself, and whom it has named as sender, last.
     envelope: Envelope,
     wire: Wire,
+    /// What all sessions of the listener share.
+    room: Room,
     intake: Intake,
     stop: CancellationToken,
     stage: Stage,
@@ -56,7 +60,7 @@ impl Session {
         intake: Intake,
         stop: CancellationToken,
     ) -> Self {
-        let Manner { source, protocol, tls } = manner;
+        let Manner { source, protocol, tls, room } = manner;
         let mut envelope = Envelope::local();
         // Who speaks LMTP delivers for the user, so that SPF says nothing of it.
         if let (Protocol::Smtp, Peer::At(address)) = (protocol, peer) {
@@ -70,6 +74,7 @@ impl Session {
             tls,
             envelope,
             wire,
+            room,
             intake,
             stop,
             stage: Stage::Connected,
@@ -189,9 +194,9 @@ impl Session {
         };
         self.stage = Stage::Ready;
         self.say(&Reply::START_MAIL).await?;
-        let reply = match self.wire.mail().await? {
-            Some(mail) => {
-                let taken = self.intake.mail(self.source, &self.envelope, mail);
+        let reply = match self.wire.mail(self.room.clone()).await? {
+            Ok(Whole { octets, taken: _room }) => {
+                let taken = self.intake.mail(self.source, &self.envelope, octets);
                 let taken = self.stop.run_until_cancelled(taken).await.ok_or(End::Stopping)?;
                 match taken {
                     Ok(()) => Reply::ACCEPTED,
@@ -199,7 +204,8 @@ impl Session {
                     Err(refused) => Reply::not_used(&refused),
                 }
             }
-            None => Reply::TOO_LARGE,
+            Err(Unkept::TooLarge) => Reply::TOO_LARGE,
+            Err(Unkept::NoRoom) => Reply::NO_ROOM,
         };
         info!(source = self.source, peer = %self.peer, outcome = reply.code(), "mail received");
         if let Protocol::Lmtp = self.protocol {

@@ -11,7 +11,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::source::stream::Stream;
 
-use super::data::Data;
+use super::data::{Data, Unkept, Whole};
+use super::room::Room;
 
 /// The longest command line, in octets with its CRLF: the 512 of RFC 5321, section 4.5.3.1.4, and what
 /// SIZE, BODY, SMTPUTF8 and long addresses add, generously.
@@ -87,15 +88,15 @@ impl Wire {
         }
     }
 
-    /// Reads a mail to its end. `None` if it was too large; then its octets are discarded.
-    pub(super) async fn mail(&mut self) -> Result<Option<Zeroizing<Vec<u8>>>, End> {
-        let mut data = Data::new();
+    /// Reads a mail to its end. Where it is not kept, its octets are discarded.
+    pub(super) async fn mail(&mut self, room: Room) -> Result<Result<Whole, Unkept>, End> {
+        let mut data = Data::new(room);
         loop {
             self.taken += data.take(self.unread());
             if data.ended() {
                 // The peer may stay for more; the mail does not.
                 self.block.get_mut(..self.taken).unwrap_or_default().zeroize();
-                return Ok(data.into_octets());
+                return Ok(data.into_mail());
             }
             self.fill(Instant::now() + BLOCK_MAX).await?;
         }
@@ -175,7 +176,7 @@ mod tests {
         let mut wire = sent(b"NOOP\r\nDATA\r\nn\xc3\xbcl\0\xff\r\n..\r\n.\r\nQUIT\r\nQU").await;
         assert_eq!(wire.line().await.unwrap().as_slice(), b"NOOP\r\n");
         assert_eq!(wire.line().await.unwrap().as_slice(), b"DATA\r\n");
-        assert_eq!(wire.mail().await.unwrap().unwrap().as_slice(), b"n\xc3\xbcl\0\xff\r\n.\r\n");
+        assert_eq!(mail_of(&mut wire).await.as_slice(), b"n\xc3\xbcl\0\xff\r\n.\r\n");
         assert_eq!(wire.line().await.unwrap().as_slice(), b"QUIT\r\n");
         assert!(matches!(wire.line().await, Err(End::Closed)));
     }
@@ -184,7 +185,7 @@ mod tests {
     async fn a_mail_that_spans_many_blocks_is_whole() {
         let mail = "your code is 482913\r\n".repeat(5_000);
         let mut wire = sent(format!("{mail}.\r\nNOOP\r\n").as_bytes()).await;
-        assert_eq!(wire.mail().await.unwrap().unwrap().as_slice(), mail.as_bytes());
+        assert_eq!(mail_of(&mut wire).await.as_slice(), mail.as_bytes());
         assert_eq!(wire.line().await.unwrap().as_slice(), b"NOOP\r\n");
     }
 
@@ -200,6 +201,10 @@ mod tests {
         let mut wire = sent(b"NOOP\r\n").await;
         advance(SESSION_MAX).await;
         assert!(matches!(wire.line().await, Err(End::TimedOut)));
+    }
+
+    async fn mail_of(wire: &mut Wire) -> Zeroizing<Vec<u8>> {
+        wire.mail(Room::default()).await.unwrap().unwrap_or_else(|_| panic!("it is kept")).octets
     }
 
     /// What comes in from a peer that sends `octets` and then closes its side.
