@@ -7,27 +7,24 @@
 //! which the sender's domain knows nothing: there, DKIM alone proves a mail.
 
 mod dns;
+mod proof;
 mod results;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::slice;
 use std::time::Duration;
 
 use agent_otp_domain::Timestamp;
 use agent_otp_trust::SenderCheck;
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::dkim::{DkimError, Signature};
-use mail_auth::dmarc::verify::DmarcParameters;
-use mail_auth::spf::verify::SpfParameters;
-use mail_auth::{
-    AuthenticatedMessage, DkimOutput, DkimResult, DmarcOutput, DmarcResult, DnsError, Error,
-    MessageAuthenticator, SpfOutput, SpfResult,
-};
+use mail_auth::{AuthenticatedMessage, Error, MessageAuthenticator};
 use mail_parser::{HeaderName, Message, MessageParser};
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub use dns::Dns;
+use dns::Servers;
+use proof::{by_dkim, by_spf};
 pub use results::{AuthservId, AuthservIdError};
 
 use crate::source::finding::Finding;
@@ -45,7 +42,7 @@ const SIGNATURES_MAX: usize = 4;
 
 /// Verifies who sent a mail.
 pub struct Authenticator {
-    verifier: MessageAuthenticator,
+    servers: Servers,
     trusted: Option<AuthservId>,
     /// How long a mail waits for the DNS.
     wait_max: Duration,
@@ -127,13 +124,13 @@ impl Authenticator {
     /// [`AuthenticatorError`] if the operating system does not let it ask.
     pub fn new(dns: Dns, trusted: Option<AuthservId>) -> Result<Self, AuthenticatorError> {
         let wait_max = if dns == Dns::None { Duration::ZERO } else { WAIT_MAX };
-        Ok(Self { verifier: dns.verifier()?, trusted, wait_max })
+        Ok(Self { servers: Servers::new(dns)?, trusted, wait_max })
     }
 
     /// Whether the DNS answers what a sender's domain publishes: asked is the DMARC policy of a large service.
     pub async fn check(&self) -> Finding {
-        let asked =
-            timeout_at(Instant::now() + WAIT_MAX, self.verifier.txt_raw_lookup("_dmarc.gmail.com.")).await;
+        let verifier = self.servers.verifier();
+        let asked = timeout_at(Instant::now() + WAIT_MAX, verifier.txt_raw_lookup("_dmarc.gmail.com.")).await;
         match asked {
             Ok(Ok(_)) => {
                 Finding::works("dns", "what senders publish can be looked up, so DKIM can be verified")
@@ -164,12 +161,17 @@ impl Authenticator {
         let claim = Claim::of(&parsed, raw, domain).ok_or(NotAuthentic::Unsigned)?;
         let until = Instant::now() + self.wait_max;
         let authentic = loop {
-            match timeout_at(until, self.ask(&claim, envelope)).await {
+            let verifier = self.servers.verifier();
+            match timeout_at(until, self.ask(&verifier, &claim, envelope)).await {
                 Ok(Err(NotAuthentic::NoAnswer)) if Instant::now() + AGAIN_AFTER < until => {
                     sleep(AGAIN_AFTER).await;
+                    self.servers.read_again();
                 }
                 Ok(outcome) => break outcome?,
-                Err(_elapsed) => return Err(NotAuthentic::NoAnswer),
+                Err(_elapsed) => {
+                    self.servers.read_again();
+                    return Err(NotAuthentic::NoAnswer);
+                }
             }
         };
         match authentic.written_at {
@@ -178,7 +180,12 @@ impl Authenticator {
         }
     }
 
-    async fn ask(&self, claim: &Claim<'_>, envelope: &Envelope) -> Result<Authentic, NotAuthentic> {
+    async fn ask(
+        &self,
+        verifier: &MessageAuthenticator,
+        claim: &Claim<'_>,
+        envelope: &Envelope,
+    ) -> Result<Authentic, NotAuthentic> {
         let is_trusted =
             |server| results::vouch(claim.parsed, claim.message.raw_message, server, claim.domain);
         // A peer elsewhere may have written the header itself. The trusted server is here, or was asked for its mail.
@@ -190,80 +197,9 @@ impl Authenticator {
         }
         // A signature of the sender's own domain says how its mail is sent. Where it is wrong, SPF does not make it good.
         if claim.is_signed || !envelope.is_elsewhere() {
-            return self.by_dkim(claim).await;
+            return by_dkim(verifier, claim).await;
         }
-        self.by_spf(claim, envelope).await
-    }
-
-    async fn by_dkim(&self, claim: &Claim<'_>) -> Result<Authentic, NotAuthentic> {
-        if claim.message.dkim_headers.is_empty() {
-            return Err(claim.unsigned);
-        }
-        let mut best: Result<Authentic, NotAuthentic> = Err(claim.unsigned);
-        for output in self.verifier.verify_dkim(&claim.message).await {
-            let outcome = match self.aligned(claim, &output).await {
-                Ok(signature) => claim.signed(signature),
-                Err(why) => Err(why),
-            };
-            best = match (best, outcome) {
-                (Ok(one), Ok(other)) => Ok(if other.covers_subject { other } else { one }),
-                (Ok(one), Err(_)) => Ok(one),
-                (Err(_), Ok(other)) => Ok(other),
-                (Err(one), Err(other)) => Err(one.max(other)),
-            };
-        }
-        best
-    }
-
-    /// The signature, if it holds and DMARC is content with it.
-    async fn aligned<'a>(
-        &self,
-        claim: &Claim<'_>,
-        output: &'a DkimOutput<'_>,
-    ) -> Result<&'a Signature, NotAuthentic> {
-        let signature = match output.result() {
-            DkimResult::Pass => output.signature().ok_or(NotAuthentic::Changed)?,
-            DkimResult::TempError(_) => return Err(NotAuthentic::NoAnswer),
-            DkimResult::Neutral(Error::Dkim(DkimError::SignatureExpired)) => {
-                return Err(NotAuthentic::Expired);
-            }
-            DkimResult::Fail(Error::Dkim(DkimError::RevokedPublicKey))
-            | DkimResult::PermError(
-                Error::Dns(DnsError::RecordNotFound(_)) | Error::Dkim(DkimError::RevokedPublicKey),
-            ) => return Err(NotAuthentic::NoKey),
-            DkimResult::Neutral(_) | DkimResult::Fail(_) | DkimResult::PermError(_) | DkimResult::None => {
-                return Err(NotAuthentic::Changed);
-            }
-        };
-        let spf = SpfOutput::default();
-        let policy = DmarcParameters::new(&claim.message, slice::from_ref(output), "", &spf);
-        let dmarc = self.verifier.verify_dmarc(policy).await;
-        content(&dmarc, dmarc.dkim_result()).map(|()| signature)
-    }
-
-    async fn by_spf(&self, claim: &Claim<'_>, envelope: &Envelope) -> Result<Authentic, NotAuthentic> {
-        let Envelope { peer, helo, sender } = envelope;
-        // The server that a bounce is from is all that it names (RFC 7208 §2.4).
-        let domain = sender.rsplit_once('@').map_or(helo.as_str(), |(_, domain)| domain);
-        if registrable(domain).as_deref() != Some(claim.registrable.as_str()) {
-            return Err(claim.unsigned);
-        }
-        let identity = SpfParameters::verify_mail_from(*peer, helo, "agent-otp", sender);
-        let spf = self.verifier.verify_spf(identity).await;
-        match spf.result() {
-            SpfResult::Pass => {}
-            SpfResult::TempError => return Err(NotAuthentic::NoAnswer),
-            SpfResult::Fail
-            | SpfResult::SoftFail
-            | SpfResult::Neutral
-            | SpfResult::PermError
-            | SpfResult::None => return Err(claim.unsigned),
-        }
-        let policy = DmarcParameters::new(&claim.message, &[], domain, &spf);
-        let dmarc = self.verifier.verify_dmarc(policy).await;
-        content(&dmarc, dmarc.spf_result())?;
-        // What a server of the sender hands over itself, it has not kept for years.
-        Ok(Authentic { check: SenderCheck::Spf, written_at: None, covers_subject: true })
+        by_spf(verifier, claim, envelope).await
     }
 }
 
@@ -399,17 +335,6 @@ impl<'a> Claim<'a> {
 
     fn count(&self, name: &HeaderName<'_>) -> usize {
         self.parsed.headers().iter().filter(|header| header.name == *name).count()
-    }
-}
-
-/// Whether DMARC is content with the one proof that it was shown.
-fn content(dmarc: &DmarcOutput, result: &DmarcResult) -> Result<(), NotAuthentic> {
-    match result {
-        DmarcResult::Pass => Ok(()),
-        DmarcResult::TempError(_) => Err(NotAuthentic::NoAnswer),
-        DmarcResult::Fail(_) | DmarcResult::PermError(_) | DmarcResult::None => {
-            Err(if dmarc.dmarc_record().is_none() { NotAuthentic::NoPolicy } else { NotAuthentic::Unaligned })
-        }
     }
 }
 
