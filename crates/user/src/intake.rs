@@ -1,11 +1,13 @@
 //! What a source hands its messages to: reads them, refuses what may not be used, passes the rest on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent_otp_domain::{Channel, Digest, Sender, Timestamp};
 use agent_otp_jetstream::clock;
 use agent_otp_trust::SenderCheck;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::extract::Text;
@@ -16,6 +18,8 @@ use crate::open::Open;
 
 /// How many messages may wait for the capturer.
 const WAITING_MAX: usize = 64;
+/// How long one more waits for a place: many gateways never come again.
+const PLACE_MAX: Duration = Duration::from_secs(3);
 
 /// What is done with a mail whose sender nothing proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,18 +175,38 @@ impl Intake {
             (Ok(authentic), _) => message(source, sender, mail, authentic, received_at),
             (Err(_), Unverified::Accept) => message(source, sender, mail, TAKEN_ON_ITS_WORD, received_at),
             (Err(why), Unverified::Refuse) => {
-                self.hand_on(Received::Rejected(Rejected { sender, received_at, why }))?;
+                self.place().await?.hand_on(Received::Rejected(Rejected { sender, received_at, why }));
                 return Err(Refused::NotAuthentic(why));
             }
         };
-        self.hand_on(Received::Message(message))
+        self.place().await?.hand_on(Received::Message(message));
+        Ok(())
     }
 
-    /// Hands one text message to the capturer. That nobody vouches for its sender is in the nature of SMS, so it is
-    /// taken whatever the user said of mail; the evidence says so.
+    /// Waits for a place with the capturer.
     ///
     /// Fails with [`Refused::Busy`] alone.
-    pub(crate) fn sms(&self, source: &'static str, sms: Sms) -> Result<(), Refused> {
+    pub(crate) async fn place(&self) -> Result<Place<'_>, Refused> {
+        if let Ok(place) = self.free_place() {
+            return Ok(place);
+        }
+        let reserved = timeout(PLACE_MAX, self.received.reserve()).await;
+        Ok(Place(reserved.map_err(|_elapsed| Refused::Busy)?.map_err(|_| Refused::Busy)?))
+    }
+
+    /// A place that is free now.
+    pub(crate) fn free_place(&self) -> Result<Place<'_>, Refused> {
+        self.received.try_reserve().map(Place).map_err(|_| Refused::Busy)
+    }
+}
+
+/// A place with the capturer, for one message.
+pub(crate) struct Place<'a>(mpsc::Permit<'a, Received>);
+
+impl Place<'_> {
+    /// Hands one text message to the capturer. That nobody vouches for its sender is in the nature of SMS, so it is
+    /// taken whatever the user said of mail; the evidence says so.
+    pub(crate) fn sms(self, source: &'static str, sms: Sms) {
         let Sms { sender, received_at, id, text } = sms;
         let message = Message {
             channel: Channel::Sms,
@@ -193,11 +217,11 @@ impl Intake {
             id: Some(id),
             text,
         };
-        self.hand_on(Received::Message(message))
+        self.hand_on(Received::Message(message));
     }
 
-    fn hand_on(&self, received: Received) -> Result<(), Refused> {
-        self.received.try_send(received).map_err(|_| Refused::Busy)
+    fn hand_on(self, received: Received) {
+        self.0.send(received);
     }
 }
 
@@ -232,5 +256,39 @@ fn message(
         received_at: written_at.map_or(received_at, |written_at| written_at.min(received_at)),
         id: mail.id,
         text: if covers_subject { mail.text } else { mail.text.without_subject() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+    use tokio::time::Instant;
+
+    use crate::mail::authentication::Dns;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_message_too_many_waits_for_a_place_and_not_for_ever() {
+        let authenticator = Authenticator::new(Dns::None, None).unwrap();
+        let (intake, mut received) = Intake::new(Unverified::Refuse, authenticator);
+        let sms = || Sms {
+            sender: Sender::Number("+15551234567".parse().unwrap()),
+            received_at: clock::now(),
+            id: Digest::of(&[b"1"]),
+            text: Text::plain("Your code is 482913."),
+        };
+        for _ in 0..WAITING_MAX {
+            intake.place().await.unwrap().sms("sms-webhook", sms());
+        }
+        let mut waiting = pin!(intake.place());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(received.recv().await);
+        waiting.await.unwrap().sms("sms-webhook", sms());
+        let began = Instant::now();
+        assert!(matches!(intake.place().await.map(drop), Err(Refused::Busy)));
+        assert_eq!(began.elapsed().as_secs(), PLACE_MAX.as_secs());
     }
 }

@@ -22,7 +22,7 @@ use tracing::{debug, error, info, warn};
 use zeroize::Zeroizing;
 
 use crate::extract::Text;
-use crate::intake::{Intake, Sms};
+use crate::intake::{Intake, Place, Sms};
 
 use super::answer::{Answer, Outcome, Refusal};
 use super::certificates::{Certificate, Certificates};
@@ -127,7 +127,15 @@ impl Endpoint {
         delivery.certificate = timeout_at(until, self.certificate(&delivery, &keys))
             .await
             .map_err(|_| Refusal::NoCertificate)??;
-        self.judge(&delivery, &keys, clock::now())
+        let (gateway, judged) = self.judge(&delivery, &keys, clock::now())?;
+        let outcome = match judged {
+            Judged::Sms(taking) => {
+                let place = self.intake.place().await.map_err(|_| Refusal::Busy)?;
+                self.take(taking, place)?
+            }
+            Judged::Outcome(outcome) => outcome,
+        };
+        Ok((gateway, outcome))
     }
 
     fn keys(&self) -> Result<KeySet, Refusal> {
@@ -165,13 +173,13 @@ impl Endpoint {
         certificate.map(Some)
     }
 
-    /// Judges a whole delivery, and hands the message to the intake.
+    /// Judges a whole delivery.
     fn judge(
         &self,
         delivery: &Delivery,
         keys: &KeySet,
         now: Timestamp,
-    ) -> Result<(&'static dyn Gateway, Outcome), Refusal> {
+    ) -> Result<(&'static dyn Gateway, Judged), Refusal> {
         let gateway =
             GATEWAYS.into_iter().find(|gateway| gateway.claims(delivery)).ok_or(Refusal::Unsigned)?;
         let signed = verify(gateway, delivery, keys)?;
@@ -182,14 +190,16 @@ impl Endpoint {
         }
         let sms = match gateway.read(delivery)? {
             Said::Sms(sms) => sms,
-            Said::Part => return Ok((gateway, Outcome::Part)),
+            Said::Part => return Ok((gateway, Judged::Outcome(Outcome::Part))),
             Said::Subscription { url } => {
                 warn!(gateway = gateway.name(), url, "open this URL if these deliveries are to come here");
-                return Ok((gateway, Outcome::Subscription));
+                return Ok((gateway, Judged::Outcome(Outcome::Subscription)));
             }
-            Said::Nothing => return Ok((gateway, Outcome::NoSms)),
+            Said::Nothing => return Ok((gateway, Judged::Outcome(Outcome::NoSms))),
         };
-        let Some(sender) = sender(&sms.sender) else { return Ok((gateway, Outcome::NoSender)) };
+        let Some(sender) = sender(&sms.sender) else {
+            return Ok((gateway, Judged::Outcome(Outcome::NoSender)));
+        };
         let digest =
             |kind: u8, word: &str| Digest::of(&[gateway.name().as_bytes(), &[kind], word.as_bytes()]);
         let once = match &signed {
@@ -207,11 +217,11 @@ impl Endpoint {
             Covers::TheText => NAME,
             Covers::NotTheText => NAME_UNSIGNED,
         };
-        Ok((gateway, self.take(source, sms, once)?))
+        Ok((gateway, Judged::Sms(Taking { source, sms, once })))
     }
 
-    /// Hands the message on, unless it came before. One that was not taken is not remembered, so it may come again.
-    fn take(&self, source: &'static str, sms: Sms, once: Option<Digest>) -> Result<Outcome, Refusal> {
+    /// Hands the message on, unless it came before. One that found no place is not remembered, so it may come again.
+    fn take(&self, Taking { source, sms, once }: Taking, place: Place<'_>) -> Result<Outcome, Refusal> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let id = sms.id;
         if seen.holds(&id) {
@@ -220,13 +230,29 @@ impl Endpoint {
         if once.is_some_and(|once| seen.holds(&once)) {
             return Err(Refusal::Replayed);
         }
-        self.intake.sms(source, sms).map_err(|_| Refusal::Busy)?;
+        place.sms(source, sms);
         seen.remember(id);
         if let Some(once) = once {
             seen.remember(once);
         }
         Ok(Outcome::Taken)
     }
+}
+
+/// What a delivery has turned out to be.
+enum Judged {
+    /// A message.
+    Sms(Taking),
+    /// Something that is dealt with.
+    Outcome(Outcome),
+}
+
+/// A message that is to be handed on.
+struct Taking {
+    source: &'static str,
+    sms: Sms,
+    /// What its gateway signs for one message alone, if it does.
+    once: Option<Digest>,
 }
 
 /// Whether one of the user's keys has signed the delivery, and whether it came where such a delivery may come.
