@@ -72,6 +72,9 @@ pub(super) enum Refusal {
         "no signature of a gateway that is known; docs/sources/sms.md says which there are, and what each has to be told"
     )]
     Unsigned,
+    /// It looks like a delivery that its gateway signs as a rule, and delivers again when it is asked to.
+    #[error("this is a message of vonage without the signature; deliver it again, signed")]
+    SignatureLeftOut,
     /// The user has no such gateway.
     #[error(
         "this is of {gateway}, and the user has no key for it; `sms_webhook_secret` in run.json names the file that takes one, as a line `{key_name} = …`"
@@ -141,6 +144,7 @@ impl Refusal {
             Self::Broken => StatusCode::BAD_REQUEST,
             Self::NoKeys => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unsigned => StatusCode::UNAUTHORIZED,
+            Self::SignatureLeftOut => StatusCode::SERVICE_UNAVAILABLE,
             Self::Forged => StatusCode::UNAUTHORIZED,
             Self::NoKey { .. } => StatusCode::UNAUTHORIZED,
             Self::OtherSignature(_) => StatusCode::UNAUTHORIZED,

@@ -61,7 +61,11 @@ impl Desk {
         let judged = self.judge(delivery, lines, SIGNED_AT);
         let is_refused = matches!(
             judged,
-            Err(Refusal::Forged | Refusal::Unsigned | Refusal::NoKey { .. } | Refusal::OtherSignature(_))
+            Err(Refusal::Forged
+                | Refusal::Unsigned
+                | Refusal::SignatureLeftOut
+                | Refusal::NoKey { .. }
+                | Refusal::OtherSignature(_))
         );
         assert!(is_refused, "{what}: {judged:?}");
     }

@@ -81,6 +81,20 @@ fn the_url_that_twilio_called_is_found_behind_any_proxy() {
 }
 
 #[test]
+fn a_message_of_vonage_that_lacks_its_signature_is_to_come_again_where_the_user_has_a_key_for_it() {
+    let Vector { key, mut delivery, .. } = Vector::of("vonage-messages");
+    delivery.headers.remove("authorization");
+    let desk = Desk::new();
+    let judged = desk.judge(&delivery, &key, SIGNED_AT);
+    assert!(matches!(judged, Err(Refusal::SignatureLeftOut)), "{judged:?}");
+    assert_eq!(Answer::from(Refusal::SignatureLeftOut).status(), 503);
+    let judged = desk.judge(&delivery, "twilio = a", SIGNED_AT);
+    assert!(matches!(judged, Err(Refusal::Unsigned)), "{judged:?}");
+    delivery.body = Zeroizing::new(b"{\"channel\": \"sms\"}".to_vec());
+    desk.refuse(&delivery, &key, "not of its form");
+}
+
+#[test]
 fn fields_that_are_there_twice_are_signed_sorted_and_once() {
     // As `validateRequest` of the npm package twilio has it.
     let body = "MessageSid=SM1&b=2&From=GitHub&b=1&Body=482913&b=2";
