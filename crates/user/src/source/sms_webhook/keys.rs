@@ -108,6 +108,9 @@ impl KeySet {
 
     fn add(&mut self, line: &[u8]) -> Result<(), String> {
         let Some((name, value)) = named(line) else {
+            if let Some(name) = named_without_blanks(line) {
+                return Err(format!("a name has blanks around its sign: `{name} = …`"));
+            }
             self.keys.push((None, Zeroizing::new(line.to_vec())));
             return Ok(());
         };
@@ -159,6 +162,14 @@ fn named(line: &[u8]) -> Option<(&str, &[u8])> {
     let (name, value) = (line.get(..at)?.trim_ascii(), line.get(at + 3..)?.trim_ascii());
     let is_name = name.iter().all(|octet| octet.is_ascii_lowercase() || *octet == b'-');
     if is_name { Some((std::str::from_utf8(name).ok()?, value)) } else { None }
+}
+
+/// The name of a line that lacks the blanks around the sign. A key that begins so would be taken for one of another gateway.
+fn named_without_blanks(line: &[u8]) -> Option<&str> {
+    let at = line.iter().position(|&octet| octet == b'=')?;
+    let name = std::str::from_utf8(line.get(..at)?).ok()?.trim();
+    let is_name = |gateway: &&dyn Gateway| gateway.key_name() == name;
+    (["path", "public-url"].contains(&name) || GATEWAYS.iter().any(is_name)).then_some(name)
 }
 
 /// A new key, as a line of hexadecimal digits, which is what a gateway's settings take as text; a new path; remarks.
@@ -228,7 +239,7 @@ mod tests {
             ("one", &["one"]),
             ("# the phone\none\r\n\n# Twilio\n  two \n#three\n", &["one", "two"]),
             ("a key of words # and more\n", &["a key of words # and more"]),
-            ("twilio=not a name\nYWJj==\nA = b\n", &["twilio=not a name", "YWJj==", "A = b"]),
+            ("twillio=not a name\nYWJj==\nA = b\n", &["twillio=not a name", "YWJj==", "A = b"]),
             ("android-sms-gateway = one = two\ntwilio = three\n", &["one = two"]),
         ];
         for (content, expected) in table {
@@ -260,6 +271,13 @@ mod tests {
             what: "there is no `twillio`; a line begins with path, public-url, or one of android-sms-gateway, aws-sns, httpsms, incoming-sms, plivo, smsforwarder, telnyx, twilio, vonage",
         }
         "#);
+        for line in
+            ["twilio=12345678", "twilio= 12345678", "path=0123456789abcdef", "public-url =https://a.example"]
+        {
+            let BadLine { line: number, what } = why(line);
+            let name = line.split('=').next().unwrap().trim();
+            assert_eq!((number, what), (1, format!("a name has blanks around its sign: `{name} = …`")));
+        }
         for line in [
             "path = short",
             "path = with/a/slash/in/it/",
