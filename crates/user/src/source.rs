@@ -149,6 +149,12 @@ pub enum SourceError {
         /// The directory.
         path: PathBuf,
     },
+    /// A directory may not be read.
+    #[error("{} may not be read by this user; give it the permissions r and x", path.display())]
+    Unreadable {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Nothing tells of new files.
     #[error("the operating system does not tell of new files; raise fs.inotify.max_user_instances")]
     Unwatched(#[source] io::Error),

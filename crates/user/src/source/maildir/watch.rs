@@ -41,9 +41,8 @@ mod linux {
             let delivered = gone | WatchFlags::MOVED_TO | WatchFlags::CREATE | WatchFlags::CLOSE_WRITE;
             for (dir, flags) in [("", gone), ("new", delivered), ("cur", delivered)] {
                 inotify::add_watch(&inotify, maildir.join(dir), flags).map_err(|errno| match errno {
-                    Errno::NOENT | Errno::NOTDIR | Errno::ACCESS => {
-                        SourceError::NoMaildir { path: maildir.to_owned() }
-                    }
+                    Errno::NOENT | Errno::NOTDIR => SourceError::NoMaildir { path: maildir.to_owned() },
+                    Errno::ACCESS => SourceError::Unreadable { path: maildir.join(dir) },
                     errno => unwatched(errno),
                 })?;
             }
