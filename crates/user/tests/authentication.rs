@@ -23,7 +23,7 @@ use mail_auth::common::crypto::Ed25519Key;
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::DkimSigner;
 use serde::Deserialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// Where the mails of these tests are from.
 const DOMAIN: &str = "acme.example";
@@ -139,6 +139,25 @@ async fn what_a_signature_leaves_out_proves_nothing() {
     let uncovered =
         Authentic { check: SenderCheck::Dkim, written_at: Some(written()), covers_subject: false };
     assert_eq!(verified, Ok(uncovered));
+}
+
+#[tokio::test]
+async fn a_signature_proves_nothing_once_it_has_expired() {
+    let owner = Signer::new();
+    let authenticator = asking(dns::serve(owner.records()));
+    let signer = DkimSigner::from_key(owner.key()).domain(owner.domain).selector("s1");
+    // It expires at the end of this second or of the next.
+    let signature = signer.headers(["From", "Date"]).expiration(1).sign(MAIL.as_bytes()).unwrap();
+    let signed = format!("{}{MAIL}", signature.to_header());
+    let expired = timeout(WAIT_MAX, async {
+        loop {
+            match authenticator.verify(signed.as_bytes(), &Envelope::local(), now()).await {
+                Ok(authentic) => assert_eq!(authentic.check, SenderCheck::Dkim),
+                Err(why) => return why,
+            }
+        }
+    });
+    assert_eq!(expired.await, Ok(NotAuthentic::Expired));
 }
 
 #[tokio::test]
