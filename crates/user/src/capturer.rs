@@ -1,16 +1,18 @@
 //! The capturer: decides for itself, from statements, what to capture; seals the one code, and sees it stored.
 
+mod failure;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_otp_domain::{Digest, MemberId, RequestKey, Timestamp, causes};
+use agent_otp_domain::{Digest, MemberId, RequestKey, Timestamp};
 use agent_otp_jetstream::message::RefusalCode;
 use agent_otp_jetstream::{CallError, ConnectError, Login, Member, clock};
 use agent_otp_keyring::{Home, KeyringError};
 use agent_otp_trust::{RosterRef, Untrusted, VerifiedRequest};
 use tokio::sync::{mpsc, watch as latest};
-use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -21,6 +23,8 @@ use crate::sealer::{CaptureError, Sealer};
 use crate::spent::{Offer, SpendError};
 use crate::watch::{self, Update};
 use crate::{extract, obstacle};
+
+use self::failure::Failure;
 
 /// How often what is past use is dropped, although nothing happens.
 const TIDY_EVERY: Duration = Duration::from_secs(30);
@@ -51,16 +55,9 @@ pub struct Capturer {
 /// What came of a capture.
 #[derive(Debug)]
 struct Captured {
+    key: RequestKey,
     decision: Digest,
     outcome: Result<(), Failure>,
-}
-
-/// Why a code did not get to the relay.
-#[derive(Debug)]
-enum Failure {
-    Unsealed(RequestKey, CaptureError),
-    Refused(CallError),
-    BrokeDown(JoinError),
 }
 
 /// Why a capturer cannot start.
@@ -259,20 +256,24 @@ impl Capturer {
         self.captures.spawn(async move {
             let outcome = match spawn_blocking(move || sealer.seal(release, roster)).await {
                 Ok(Ok(offer)) => hand_in(&member, decision, offer).await.map_err(Failure::Refused),
-                Ok(Err(error)) => Err(Failure::Unsealed(key, error)),
-                Err(error) => Err(Failure::BrokeDown(error)),
+                Ok(Err(error)) => Err(Failure::Unsealed(error)),
+                Err(error) => {
+                    error!(%decision, %error, "a capture broke down");
+                    Err(Failure::BrokeDown)
+                }
             };
-            Captured { decision, outcome }
+            Captured { key, decision, outcome }
         });
     }
 
     /// Hands in what was sealed before.
     fn offer(&mut self, decision: Digest, offer: Offer) {
+        let Some(key) = self.sealer.spent.key(&decision) else { return };
         if self.capturing.insert(decision) {
             let member = self.sealer.member.clone();
             self.captures.spawn(async move {
                 let outcome = hand_in(&member, decision, offer).await.map_err(Failure::Refused);
-                Captured { decision, outcome }
+                Captured { key, decision, outcome }
             });
         }
     }
@@ -306,24 +307,19 @@ impl Capturer {
         self.notices.tell(key.request, notice, clock::now());
     }
 
-    fn captured(&mut self, Captured { decision, outcome }: Captured) {
+    fn captured(&mut self, Captured { key, decision, outcome }: Captured) {
         self.capturing.remove(&decision);
         match outcome {
             Ok(()) => {}
             // Another program of this home was first: the user has pasted a code, or this one has just begun anew. What
             // it wrote down may be offered by both.
-            Err(Failure::Unsealed(key, CaptureError::Spend(SpendError::Twice))) => {
+            Err(Failure::Unsealed(CaptureError::Spend(SpendError::Twice))) => {
                 info!(request = %key, "captured elsewhere");
                 match self.sealer.spent.offer(&decision) {
                     Ok(Some(offer)) => self.offer(decision, offer),
                     Ok(None) => {}
                     Err(error) => warn!(%decision, %error, "what was captured elsewhere is not read"),
                 }
-            }
-            Err(Failure::Unsealed(key, error)) => {
-                // The decision stays spent: what could not be sealed once is not tried with another message.
-                error!(request = %key, error = %causes(&error), "not captured");
-                self.tell_text(&key, &format!("a message came, but {}", causes(&error)));
             }
             // What was written down after the watch had brought the end is offered in vain.
             Err(Failure::Refused(CallError::Refused {
@@ -333,8 +329,11 @@ impl Capturer {
                 info!(%decision, "the request had ended");
                 self.sealer.end(&decision);
             }
-            Err(Failure::Refused(error)) => error!(%decision, %error, "the relay refuses the sealed code"),
-            Err(Failure::BrokeDown(error)) => error!(%decision, %error, "a capture broke down"),
+            // The decision stays spent: what could not be sealed or handed in once is not tried with another message.
+            Err(failure) => {
+                error!(request = %key, %decision, ?failure, "not captured");
+                self.tell_text(&key, &failure.advice(key.request));
+            }
         }
     }
 }

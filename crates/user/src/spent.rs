@@ -188,6 +188,12 @@ impl Spent {
         self.known(|known| known.standing().map(|(record, offer)| (record.decision, offer.clone())).collect())
     }
 
+    /// Which request a decision is about that was acted on.
+    #[must_use]
+    pub fn key(&self, decision: &Digest) -> Option<RequestKey> {
+        self.known(|known| known.records.get(decision).map(Record::key))
+    }
+
     /// Writes a record down; only then may the capture be sent. Of several programs of one home, one can.
     ///
     /// # Errors
