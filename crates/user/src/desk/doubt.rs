@@ -62,7 +62,7 @@ impl Question {
                  the first, have the agent ask again"
                     .to_owned()
             }
-            Doubt::Sender(why) => why.advice().to_owned(),
+            Doubt::Sender(why) => why.advice(id),
         }
     }
 }

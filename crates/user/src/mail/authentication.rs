@@ -14,7 +14,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use agent_otp_domain::Timestamp;
+use agent_otp_domain::{RequestId, Timestamp};
 use agent_otp_trust::SenderCheck;
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::dkim::{DkimError, Signature};
@@ -212,20 +212,24 @@ impl fmt::Debug for Authenticator {
 impl NotAuthentic {
     /// What the user is told of such a mail, and what to do.
     #[must_use]
-    pub fn advice(self) -> &'static str {
+    pub fn advice(self, id: RequestId) -> String {
+        let mail = "a mail that says it is from this sender";
         match self {
-            Self::NoAnswer => {
-                "a mail that says it is from this sender is refused for now, because the DNS does not answer; have the agent ask the service for a new one once this machine is online"
-            }
-            Self::Stale | Self::Undated => {
-                "a mail that says it is from this sender was refused, because it was not written within the last hour, or does not prove when; have the agent ask the service for a new one"
-            }
-            Self::Changed | Self::Partial | Self::Weak | Self::Expired | Self::NoKey | Self::Unaligned => {
-                "a mail that says it is from this sender was refused, because its signature does not prove it: it was changed on its way, or it is forged; deny the request if you did not expect that"
-            }
-            Self::Unsigned | Self::NoPolicy => {
-                "a mail that says it is from this sender was refused, because nothing proves it; if you trust it, copy the code out of it yourself: agent-otp capture"
-            }
+            Self::NoAnswer => format!(
+                "{mail} is refused for now, because the DNS does not answer; have the agent ask the service for a new one once this machine is online"
+            ),
+            Self::Stale | Self::Undated => format!(
+                "{mail} was refused, because it was not written within the last hour, or does not prove when; have the agent ask the service for a new one"
+            ),
+            Self::Changed | Self::Partial => format!(
+                "{mail} was refused, because its signature does not prove it: it was changed on its way, as Safe Links and mailing lists do, or it is forged; deny the request if you did not expect that; if you trust the mail, copy the code out of it yourself: agent-otp capture {id}"
+            ),
+            Self::Weak | Self::Expired | Self::NoKey | Self::Unaligned => format!(
+                "{mail} was refused, because its signature does not prove it: it was changed on its way, or it is forged; deny the request if you did not expect that"
+            ),
+            Self::Unsigned | Self::NoPolicy => format!(
+                "{mail} was refused, because nothing proves it; if you trust it, copy the code out of it yourself: agent-otp capture {id}"
+            ),
         }
     }
 }

@@ -6,7 +6,7 @@ use agent_otp_user::mail::authentication::NotAuthentic;
 use agent_otp_user::{Message, Rejected};
 
 use crate::at_the_desk::{CODE, OTHER, TWO_CODES, asking, desk, settled};
-use crate::given::{MS, TTL, approve, approved, at, capturer, ended, filter, mail, requested};
+use crate::given::{MS, TTL, approve, approved, at, capturer, ended, filter, key, mail, requested};
 
 #[test]
 fn one_message_for_two_requests_goes_to_neither_and_each_is_asked_about_once() {
@@ -300,6 +300,12 @@ fn of_a_mail_that_was_refused_exactly_those_requests_tell_that_wait_for_its_send
     assert_eq!(settled(&mut desk, at(2)), ["1: Sender(Changed)?"]);
     desk.reject(refused("a@acme.example", at(3)));
     assert!(settled(&mut desk, at(3)).is_empty(), "the user is told once");
+    let id = key(1).request;
+    for why in [NotAuthentic::Changed, NotAuthentic::Unsigned] {
+        assert!(
+            why.advice(id).ends_with(&format!("copy the code out of it yourself: agent-otp capture {id}"))
+        );
+    }
     desk.learn(approved(3));
     assert_eq!(settled(&mut desk, at(4)), ["3: Sender(Changed)?"], "an approval may come later");
     desk.reject(refused("a@other.example", at(0).before(CLOCK_SKEW_MAX + MS)));
