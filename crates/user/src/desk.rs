@@ -286,7 +286,8 @@ impl Desk {
             }
         }
         for number in std::mem::take(&mut self.new_messages) {
-            let Some(kept) = self.messages.get(number) else { continue };
+            let Some(kept) = self.messages.get_mut(number) else { continue };
+            kept.came_at = Some(now);
             let keys = self.awaiting_by_sender.of(&kept.message.sender);
             let answered = self.answered_by_sender.of(&kept.message.sender);
             for key in keys {
@@ -330,6 +331,7 @@ impl Desk {
         let fit = Fit::of(kept, request);
         match fit {
             Fit::No => return None,
+            Fit::Late => return self.ask(key, Doubt::Late, Vec::new()),
             Fit::OtherPurpose(purpose) => return self.ask(key, Doubt::Purpose(purpose), Vec::new()),
             Fit::Unclear(_) | Fit::Code(_) => {}
         }
@@ -355,7 +357,7 @@ impl Desk {
         let is_news = kept.fits.is_empty()
             && match Fit::of(kept, request) {
                 Fit::Code(code) => self.answered.get(key).is_some_and(|answered| *answered != digest(&code)),
-                Fit::No | Fit::OtherPurpose(_) | Fit::Unclear(_) => false,
+                Fit::No | Fit::Late | Fit::OtherPurpose(_) | Fit::Unclear(_) => false,
             };
         if is_news { self.ask(key, Doubt::Newer, Vec::new()) } else { None }
     }
@@ -380,7 +382,7 @@ impl Desk {
                     rivals.extend(kept.contested.iter().filter(|other| *other != key).take(RIVALS_SHOWN));
                 }
                 Some(Fit::Unclear(choices)) => unclear = Some(choices),
-                Some(Fit::No | Fit::OtherPurpose(_)) | None => {}
+                Some(Fit::No | Fit::Late | Fit::OtherPurpose(_)) | None => {}
             }
         }
         match (chosen, unclear) {

@@ -15,6 +15,8 @@ pub enum Doubt {
     Copy,
     /// The code is for something that the request does not ask for.
     Purpose(Purpose),
+    /// A code that fits came, but was written or received before the request by the clock of another machine.
+    Late,
     /// Another code came after the one that was released.
     Newer,
     /// A mail that claims to be from the sender asked for was refused.
@@ -57,6 +59,10 @@ impl Question {
                 "a message came, but its code is for something else ({purpose}), so it is not released; deny the request \
                  unless you expect that, and have the agent ask with --purpose {purpose}"
             ),
+            Doubt::Late => {
+                "a message came with a code that fits, but by the clock of whoever sent or kept it it is from before this request, so it is not released; have the agent ask the service for a new one; if that goes on, set the clock of this machine"
+                    .to_owned()
+            }
             Doubt::Newer => {
                 "a newer code came after one was released for this request; it replaces nothing: if the service refuses \
                  the first, have the agent ask again"

@@ -12,6 +12,8 @@ use crate::message::Message;
 pub(super) enum Fit {
     /// Not an answer.
     No,
+    /// An answer, if it were not from before the request by the clock of whoever sent or kept it, although it came after.
+    Late,
     /// An answer, if the request asked for what its code is for.
     OtherPurpose(Purpose),
     /// An answer, if it were clear which of these codes, each masked.
@@ -27,7 +29,9 @@ impl Fit {
         let Some((_, decision, _)) = request.approval() else { return Self::No };
         let message = &kept.message;
         let opened_at = request.request.heading.made_at.before(CLOCK_SKEW_MAX);
-        if message.received_at < opened_at || message.received_at >= decision.expires_at {
+        let is_late = message.received_at < opened_at;
+        let came_after = kept.came_at.is_some_and(|came_at| came_at >= request.request.heading.made_at);
+        if (is_late && !came_after) || message.received_at >= decision.expires_at {
             return Self::No;
         }
         let narrowing = match &decision.verdict {
@@ -51,6 +55,7 @@ impl Fit {
         let purpose = kept.purpose(asked.wanted);
         match (found, purpose) {
             (Extraction::None, _) => Self::No,
+            (Extraction::Ambiguous | Extraction::Conflicting, _) if is_late => Self::No,
             (_, Some(purpose)) if !filters.iter().all(|filter| filter.allows(Some(purpose))) => {
                 Self::OtherPurpose(purpose)
             }
@@ -60,7 +65,11 @@ impl Fit {
             }),
             (Extraction::Code(code, _), _) => {
                 let mut shapes = filters.iter().filter_map(|filter| filter.shape);
-                if shapes.all(|shape| shape.fits(code.expose())) { Self::Code(code) } else { Self::No }
+                match shapes.all(|shape| shape.fits(code.expose())) {
+                    true if is_late => Self::Late,
+                    true => Self::Code(code),
+                    false => Self::No,
+                }
             }
         }
     }

@@ -34,6 +34,8 @@ pub(super) struct Shelf {
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) message: Message,
+    /// When it came to the desk, by this machine's clock: its own time may be earlier.
+    pub(super) came_at: Option<Timestamp>,
     pub(super) fits: BTreeMap<RequestKey, Fit>,
     /// The requests that it fitted at the same time as another.
     pub(super) contested: BTreeSet<RequestKey>,
@@ -42,7 +44,8 @@ pub(super) struct Kept {
 
 impl Kept {
     fn new(message: Message) -> Self {
-        Self { message, fits: BTreeMap::new(), contested: BTreeSet::new(), findings: OnceCell::new() }
+        let (fits, contested) = (BTreeMap::new(), BTreeSet::new());
+        Self { message, came_at: None, fits, contested, findings: OnceCell::new() }
     }
 
     /// What the message holds: worked out when the first request asks that it may answer, and never again.

@@ -288,6 +288,31 @@ fn a_newer_code_that_another_request_waits_for_is_news_to_nobody() {
 }
 
 #[test]
+fn a_code_that_comes_after_the_request_and_is_dated_before_it_is_told_of() {
+    let before = at(0).before(CLOCK_SKEW_MAX + MS);
+    let dated = |received_at, text| Message { received_at, ..mail(text) };
+    let mut desk = desk([approved(1)]);
+    desk.receive(dated(before, "Welcome to Acme."));
+    assert!(desk.settle(at(1)).is_empty());
+    desk.receive(dated(before, CODE));
+    assert_eq!(settled(&mut desk, at(2)), ["1: Late?"]);
+    desk.receive(dated(before, OTHER));
+    assert!(desk.settle(at(3)).is_empty(), "the user is told once");
+    desk.receive(dated(before.after(MS), CODE));
+    assert_eq!(settled(&mut desk, at(4)), ["1: 482913"], "a minute is allowed");
+}
+
+#[test]
+fn a_code_that_came_before_the_request_is_told_of_to_nobody() {
+    let before = at(0).before(CLOCK_SKEW_MAX + MS);
+    let mut desk = desk([]);
+    desk.receive(Message { received_at: before, ..mail(CODE) });
+    assert!(desk.settle(before).is_empty());
+    desk.learn(approved(1));
+    assert!(desk.settle(at(2)).is_empty());
+}
+
+#[test]
 fn of_a_mail_that_was_refused_exactly_those_requests_tell_that_wait_for_its_sender() {
     let refused = |address: &str, received_at| Rejected {
         sender: Sender::Address(address.parse().unwrap()),
