@@ -51,7 +51,7 @@ pub const KIND: Kind = Kind {
         bind: |address, dir| {
             Box::pin(async move { Ok(Box::new(SmsWebhook::bind(address, &dir).await?) as Box<dyn Source>) })
         },
-        check: |address, dir| Box::pin(async move { vec![check::signed(address, &dir).await] }),
+        check: |address, dir| Box::pin(async move { check::signed(address, &dir).await }),
         test: None,
     }),
     table: None,

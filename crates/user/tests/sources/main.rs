@@ -10,6 +10,7 @@ mod dovecot;
 mod imap;
 mod listeners;
 mod maildir;
+mod public_url;
 mod running;
 mod swaks;
 mod worlds;
