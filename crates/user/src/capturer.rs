@@ -44,6 +44,8 @@ pub struct Capturer {
     /// The requests whose times this machine's clock does not agree with, until they lapse.
     mistimed: BTreeMap<RequestKey, Timestamp>,
     captures: JoinSet<Captured>,
+    /// What nobody waits for.
+    beside: JoinSet<()>,
     /// The decisions whose captures are on their way.
     capturing: BTreeSet<Digest>,
     /// Until when a request is open, for the sources.
@@ -92,6 +94,7 @@ impl Capturer {
             notices,
             mistimed: BTreeMap::new(),
             captures: JoinSet::new(),
+            beside: JoinSet::new(),
             capturing: BTreeSet::new(),
             open_until: latest::Sender::new(None),
             asked: None,
@@ -149,10 +152,12 @@ impl Capturer {
                     continue;
                 }
             }
+            while self.beside.try_join_next().is_some() {}
             self.settle();
         }
         watching.shutdown().await;
         self.captures.shutdown().await;
+        self.beside.shutdown().await;
     }
 
     /// Whether a request was opened or approved: its message may be on its way.
@@ -173,7 +178,7 @@ impl Capturer {
                 }
                 if let (Some(_), Some((decision, _, _))) = (verified.end, verified.approval()) {
                     let sealer = self.sealer.clone();
-                    drop(spawn_blocking(move || sealer.end(&decision)));
+                    self.beside.spawn_blocking(move || sealer.end(&decision));
                 }
                 self.announce(&verified);
                 self.desk.learn(*verified);
@@ -279,15 +284,15 @@ impl Capturer {
     }
 
     /// Tells the agent that another code came after its own. It may be gone long since, so nobody waits for it.
-    fn tell_agent(&self, key: &RequestKey, roster: RosterRef) {
+    fn tell_agent(&mut self, key: &RequestKey, roster: RosterRef) {
         let Some(request) = self.desk.request(key) else { return };
         let notice = self.sealer.newer(request, roster);
         let (member, key) = (self.sealer.member.clone(), key.clone());
-        drop(tokio::spawn(async move {
+        self.beside.spawn(async move {
             if let Err(error) = member.bus.tell(&key, &notice).await {
                 debug!(request = %key, %error, "the agent is not told");
             }
-        }));
+        });
     }
 
     /// What is shown to choose from is for the user's eyes, and not for a log.
