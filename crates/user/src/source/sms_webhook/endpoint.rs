@@ -128,11 +128,11 @@ impl Endpoint {
         delivery.certificate = timeout_at(until, self.certificate(&delivery, &keys))
             .await
             .map_err(|_| Refusal::NoCertificate)??;
-        let (gateway, judged) = self.judge(&delivery, &keys, clock::now())?;
+        let (gateway, judged) = judge(&delivery, &keys, clock::now())?;
         let outcome = match judged {
             Judged::Sms(taking) => {
                 let place = self.intake.place().await.map_err(|_| Refusal::Busy)?;
-                self.take(taking, place)?
+                self.take(*taking, place)?
             }
             Judged::Outcome(outcome) => outcome,
         };
@@ -174,56 +174,6 @@ impl Endpoint {
         certificate.map(Some)
     }
 
-    /// Judges a whole delivery.
-    fn judge(
-        &self,
-        delivery: &Delivery,
-        keys: &KeySet,
-        now: Timestamp,
-    ) -> Result<(&'static dyn Gateway, Judged), Refusal> {
-        let gateway = GATEWAYS.into_iter().find(|gateway| gateway.claims(delivery)).ok_or_else(|| {
-            // The gateway says so itself: a webhook may lack its signature, and comes again after an error of ours alone.
-            let is_of_vonage = Vonage::is_unsigned(delivery) && keys.of(&Vonage).next().is_some();
-            if is_of_vonage { Refusal::SignatureLeftOut } else { Refusal::Unsigned }
-        })?;
-        let signed = verify(gateway, delivery, keys)?;
-        if let Signed::At(signed_at) = signed
-            && signed_at.distance(now) > OFF_MAX
-        {
-            return Err(Refusal::Clock { off: signed_at.distance(now), is_ahead: signed_at > now });
-        }
-        let sms = match gateway.read(delivery)? {
-            Said::Sms(sms) => sms,
-            Said::Part => return Ok((gateway, Judged::Outcome(Outcome::Part))),
-            Said::Subscription { url } => {
-                warn!(gateway = gateway.name(), url, "open this URL if these deliveries are to come here");
-                return Ok((gateway, Judged::Outcome(Outcome::Subscription)));
-            }
-            Said::Nothing => return Ok((gateway, Judged::Outcome(Outcome::NoSms))),
-        };
-        let Some(sender) = sender(&sms.sender) else {
-            return Ok((gateway, Judged::Outcome(Outcome::NoSender)));
-        };
-        let digest =
-            |kind: u8, word: &str| Digest::of(&[gateway.name().as_bytes(), &[kind], word.as_bytes()]);
-        let once = match &signed {
-            Signed::Once(word) => Some(digest(1, word)),
-            Signed::At(_) | Signed::Undated => None,
-        };
-        let sms = Sms {
-            sender,
-            // What the phone received long ago is old, however late it comes; a time to come is none.
-            received_at: sms.received_at.unwrap_or(now).min(now),
-            id: digest(0, &sms.id),
-            text: Text::plain(&sms.text),
-        };
-        let source = match gateway.covers() {
-            Covers::TheText => NAME,
-            Covers::NotTheText => NAME_UNSIGNED,
-        };
-        Ok((gateway, Judged::Sms(Taking { source, sms, once })))
-    }
-
     /// Hands the message on, unless it came before. One that found no place is not remembered, so it may come again.
     fn take(&self, Taking { source, sms, once }: Taking, place: Place<'_>) -> Result<Outcome, Refusal> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -243,10 +193,58 @@ impl Endpoint {
     }
 }
 
+/// Judges a whole delivery.
+fn judge(
+    delivery: &Delivery,
+    keys: &KeySet,
+    now: Timestamp,
+) -> Result<(&'static dyn Gateway, Judged), Refusal> {
+    let gateway = GATEWAYS.into_iter().find(|gateway| gateway.claims(delivery)).ok_or_else(|| {
+        // The gateway says so itself: a webhook may lack its signature, and comes again after an error of ours alone.
+        let is_of_vonage = Vonage::is_unsigned(delivery) && keys.of(&Vonage).next().is_some();
+        if is_of_vonage { Refusal::SignatureLeftOut } else { Refusal::Unsigned }
+    })?;
+    let signed = verify(gateway, delivery, keys)?;
+    if let Signed::At(signed_at) = signed
+        && signed_at.distance(now) > OFF_MAX
+    {
+        return Err(Refusal::Clock { off: signed_at.distance(now), is_ahead: signed_at > now });
+    }
+    let sms = match gateway.read(delivery)? {
+        Said::Sms(sms) => sms,
+        Said::Part => return Ok((gateway, Judged::Outcome(Outcome::Part))),
+        Said::Subscription { url } => {
+            warn!(gateway = gateway.name(), url, "open this URL if these deliveries are to come here");
+            return Ok((gateway, Judged::Outcome(Outcome::Subscription)));
+        }
+        Said::Nothing => return Ok((gateway, Judged::Outcome(Outcome::NoSms))),
+    };
+    let Some(sender) = sender(&sms.sender) else {
+        return Ok((gateway, Judged::Outcome(Outcome::NoSender)));
+    };
+    let digest = |kind: u8, word: &str| Digest::of(&[gateway.name().as_bytes(), &[kind], word.as_bytes()]);
+    let once = match &signed {
+        Signed::Once(word) => Some(digest(1, word)),
+        Signed::At(_) | Signed::Undated => None,
+    };
+    let sms = Sms {
+        sender,
+        // What the phone received long ago is old, however late it comes; a time to come is none.
+        received_at: sms.received_at.unwrap_or(now).min(now),
+        id: digest(0, &sms.id),
+        text: Text::plain(&sms.text),
+    };
+    let source = match gateway.covers() {
+        Covers::TheText => NAME,
+        Covers::NotTheText => NAME_UNSIGNED,
+    };
+    Ok((gateway, Judged::Sms(Box::new(Taking { source, sms, once }))))
+}
+
 /// What a delivery has turned out to be.
 enum Judged {
     /// A message.
-    Sms(Taking),
+    Sms(Box<Taking>),
     /// Something that is dealt with.
     Outcome(Outcome),
 }

@@ -39,12 +39,12 @@ async fn fetched(parts: usize, pause: Duration) -> Result<Option<Zeroizing<Vec<u
         for _ in 0..parts {
             sleep(pause).await;
             // A client that has given up hangs up.
-            server.write_all(&[b'x'; PART]).await.ok();
+            server.write_all(&vec![b'x'; PART]).await.ok();
         }
         server.write_all(b")\r\nA1 OK done\r\n").await.ok();
     };
-    let served = tokio::spawn(serve);
+    let serving = tokio::spawn(serve);
     let fetched = connection.body(7).await;
-    served.abort();
+    serving.abort();
     fetched
 }

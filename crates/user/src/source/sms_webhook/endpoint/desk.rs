@@ -15,7 +15,7 @@ use super::super::answer::{Outcome, Refusal};
 use super::super::certificates::{Certificates, NotFetched};
 use super::super::delivery::Delivery;
 use super::super::keys::{KeySet, Keys};
-use super::{Endpoint, Judged, PATH};
+use super::{Endpoint, Judged, PATH, judge};
 
 /// When the vectors were signed.
 pub(super) const SIGNED_AT: Timestamp = Timestamp::from_unix_ms(1_795_425_245_000);
@@ -47,10 +47,10 @@ impl Desk {
     /// With a file of keys that holds these lines.
     pub(super) fn judge(&self, delivery: &Delivery, lines: &str, now: Timestamp) -> Result<Outcome, Refusal> {
         let keys = KeySet::parse(lines.as_bytes()).unwrap_or_default();
-        match self.endpoint.judge(delivery, &keys, now)?.1 {
+        match judge(delivery, &keys, now)?.1 {
             Judged::Sms(taking) => {
                 let place = self.endpoint.intake.free_place().map_err(|_| Refusal::Busy)?;
-                self.endpoint.take(taking, place)
+                self.endpoint.take(*taking, place)
             }
             Judged::Outcome(outcome) => Ok(outcome),
         }
