@@ -15,7 +15,7 @@ use crate::source::stream::{Stream, connector};
 
 use super::account::{Account, Tls};
 use super::error::{ImapError, refusal};
-use super::response::{self, Heard, Listed, Told};
+use super::response::{self, Listed, Response, Untagged};
 
 /// How long the server may take to be found, to agree on TLS, and to say its greeting.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -102,8 +102,8 @@ impl Connection {
     async fn greeting(&mut self, place: &str) -> Result<(), ImapError> {
         match timeout(CONNECT_MAX, self.hear()).await {
             Err(_elapsed) => Err(ImapError::Silent(place.to_owned())),
-            Ok(Ok(Heard::Told(Told::Well))) => Ok(()),
-            Ok(Ok(Heard::Bye(said))) => Err(ImapError::Closed(said)),
+            Ok(Ok(Response::Untagged(Untagged::Well))) => Ok(()),
+            Ok(Ok(Response::Bye(said))) => Err(ImapError::Closed(said)),
             Ok(Ok(_)) => Err(ImapError::Silent(place.to_owned())),
             Ok(Err(error)) => Err(error),
         }
@@ -117,7 +117,7 @@ impl Connection {
     pub(super) async fn ask_capabilities(&mut self) -> Result<(), ImapError> {
         let mut capabilities = BTreeSet::new();
         self.command("CAPABILITY", "CAPABILITY", |told| {
-            if let Told::Capabilities(names) = told {
+            if let Untagged::Capabilities(names) = told {
                 capabilities.extend(names);
             }
         })
@@ -131,10 +131,10 @@ impl Connection {
         let mut examined = Examined::default();
         let examine = format!("EXAMINE {}", *login::quoted(folder));
         let opened = self.command("EXAMINE", &examine, |told| match told {
-            Told::UidValidity(number) => examined.uid_validity = number,
-            Told::UidNext(number) => examined.uid_next = Some(number),
-            Told::Exists(number) => examined.exists = number,
-            Told::Message(_) | Told::Capabilities(_) | Told::Well | Told::Other => {}
+            Untagged::UidValidity(number) => examined.uid_validity = number,
+            Untagged::UidNext(number) => examined.uid_next = Some(number),
+            Untagged::Exists(number) => examined.exists = number,
+            Untagged::Message(_) | Untagged::Capabilities(_) | Untagged::Well | Untagged::Other => {}
         });
         opened.await.map_err(|error| {
             refused(error, |said| ImapError::NoFolder { folder: folder.to_owned(), said })
@@ -157,7 +157,7 @@ impl Connection {
         self.has_news = false;
         let mut listed = Vec::new();
         self.command("FETCH", command, |told| {
-            if let Told::Message(message) = told {
+            if let Untagged::Message(message) = told {
                 listed.push(message);
             }
         })
@@ -169,7 +169,7 @@ impl Connection {
     pub(super) async fn body(&mut self, uid: u32) -> Result<Option<Zeroizing<Vec<u8>>>, ImapError> {
         let mut body = None;
         self.command("FETCH", &format!("UID FETCH {uid} (UID BODY.PEEK[])"), |told| {
-            if let Told::Message(message) = told
+            if let Untagged::Message(message) = told
                 && message.uid == uid
             {
                 body = message.body.or_else(|| body.take());
@@ -206,12 +206,12 @@ impl Connection {
                 () = tokio::time::sleep_until(until) => break,
             };
             match heard {
-                Heard::Go => is_idle = true,
-                Heard::Bye(said) => return Err(ImapError::Closed(said)),
-                Heard::Done { tag: done, said, .. } if done == tag => {
+                Response::Continuation => is_idle = true,
+                Response::Bye(said) => return Err(ImapError::Closed(said)),
+                Response::Tagged { tag: done, said, .. } if done == tag => {
                     return Err(ImapError::Refused { command: "IDLE", said });
                 }
-                Heard::Done { .. } | Heard::Told(_) => {}
+                Response::Tagged { .. } | Response::Untagged(_) => {}
             }
         }
         self.write(b"DONE\r\n").await?;
@@ -228,7 +228,7 @@ impl Connection {
         &mut self,
         name: &'static str,
         text: &str,
-        each: impl FnMut(Told),
+        each: impl FnMut(Untagged),
     ) -> Result<(), ImapError> {
         let tag = self.send(text).await?;
         self.end(name, &tag, each).await
@@ -238,17 +238,17 @@ impl Connection {
         &mut self,
         name: &'static str,
         tag: &str,
-        mut each: impl FnMut(Told),
+        mut each: impl FnMut(Untagged),
     ) -> Result<(), ImapError> {
         let until = Instant::now() + COMMAND_MAX;
         loop {
             match self.hear_until(until).await? {
-                Heard::Done { tag: done, is_ok, said } if done == *tag => {
+                Response::Tagged { tag: done, is_ok, said } if done == *tag => {
                     return if is_ok { Ok(()) } else { Err(ImapError::Refused { command: name, said }) };
                 }
-                Heard::Bye(said) if name != "LOGOUT" => return Err(ImapError::Closed(said)),
-                Heard::Told(told) => each(told),
-                Heard::Go | Heard::Bye(_) | Heard::Done { .. } => {}
+                Response::Bye(said) if name != "LOGOUT" => return Err(ImapError::Closed(said)),
+                Response::Untagged(told) => each(told),
+                Response::Continuation | Response::Bye(_) | Response::Tagged { .. } => {}
             }
         }
     }
@@ -272,7 +272,7 @@ impl Connection {
     }
 
     /// The next thing that the server says to a command that may take until then.
-    async fn hear_until(&mut self, until: Instant) -> Result<Heard, ImapError> {
+    async fn hear_until(&mut self, until: Instant) -> Result<Response, ImapError> {
         loop {
             if let Some(heard) = self.next()? {
                 return Ok(heard);
@@ -284,7 +284,7 @@ impl Connection {
     }
 
     /// The next thing that the server says, however long that takes. What came of it stays if this is broken off.
-    async fn hear(&mut self) -> Result<Heard, ImapError> {
+    async fn hear(&mut self) -> Result<Response, ImapError> {
         loop {
             if let Some(heard) = self.next()? {
                 return Ok(heard);
@@ -294,13 +294,13 @@ impl Connection {
     }
 
     /// The first of what has come, if it is all there.
-    fn next(&mut self) -> Result<Option<Heard>, ImapError> {
+    fn next(&mut self) -> Result<Option<Response>, ImapError> {
         let length = response::length(&self.received).map_err(|_too_long| ImapError::TooLong)?;
         let Some(length) = length else { return Ok(None) };
         let rest = self.received.split_off(length);
         let response = Zeroizing::new(std::mem::replace(&mut *self.received, rest));
         let heard = response::read(&response);
-        self.has_news |= matches!(heard, Heard::Told(Told::Exists(_)));
+        self.has_news |= matches!(heard, Response::Untagged(Untagged::Exists(_)));
         Ok(Some(heard))
     }
 

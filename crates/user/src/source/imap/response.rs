@@ -1,7 +1,7 @@
 //! One response of a server (RFC 9051): where it ends, and what it says as far as that matters here.
 
 use agent_otp_domain::Timestamp;
-use imap_proto::{AttributeValue, Capability, MailboxDatum, Outcome, Response, ResponseCode, Status};
+use imap_proto::{self as proto, AttributeValue, Capability, MailboxDatum, Outcome, ResponseCode, Status};
 use mail_parser::DateTime;
 use zeroize::Zeroizing;
 
@@ -18,19 +18,19 @@ const RESPONSE_MAX: usize = MAIL_MAX + LINE_MAX;
 pub(super) struct TooLong;
 
 /// What a response says.
-pub(super) enum Heard {
+pub(super) enum Response {
     /// The client may go on with its command.
-    Go,
+    Continuation,
     /// A command has ended.
-    Done { tag: String, is_ok: bool, said: String },
+    Tagged { tag: String, is_ok: bool, said: String },
     /// The server closes the connection, and why.
     Bye(String),
     /// The server tells something.
-    Told(Told),
+    Untagged(Untagged),
 }
 
 /// What a server tells.
-pub(super) enum Told {
+pub(super) enum Untagged {
     /// How many messages there are: it says so when there is a new one.
     Exists(u32),
     /// Something about a message.
@@ -86,19 +86,19 @@ fn literal(line: &[u8]) -> Option<usize> {
 }
 
 /// Reads one whole response. What cannot be read says nothing: servers say much that no client knows.
-pub(super) fn read(response: &[u8]) -> Heard {
+pub(super) fn read(response: &[u8]) -> Response {
     let ascii = ascii(response);
-    let Ok((_, response)) = Response::parse(ascii.as_deref().map_or(response, Vec::as_slice)) else {
-        return Heard::Told(Told::Other);
+    let Ok((_, response)) = proto::Response::parse(ascii.as_deref().map_or(response, Vec::as_slice)) else {
+        return Response::Untagged(Untagged::Other);
     };
     #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is told, and the library may learn of more")]
     match response {
-        Response::Continue(_) => Heard::Go,
-        Response::Done { tag, status, outcome } => {
-            Heard::Done { tag: tag.0, is_ok: status == Status::Ok, said: text(&outcome) }
+        proto::Response::Continue(_) => Response::Continuation,
+        proto::Response::Done { tag, status, outcome } => {
+            Response::Tagged { tag: tag.0, is_ok: status == Status::Ok, said: text(&outcome) }
         }
-        Response::Data { status: Status::Bye, outcome } => Heard::Bye(text(&outcome)),
-        response => Heard::Told(told(response)),
+        proto::Response::Data { status: Status::Bye, outcome } => Response::Bye(text(&outcome)),
+        response => Response::Untagged(untagged(response)),
     }
 }
 
@@ -110,27 +110,28 @@ fn ascii(response: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     (is_line && !response.is_ascii()).then(|| Zeroizing::new(response.iter().map(as_ascii).collect()))
 }
 
-fn told(response: Response<'_>) -> Told {
+fn untagged(response: proto::Response<'_>) -> Untagged {
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "nothing else matters here, whatever the library learns of"
     )]
     match response {
-        Response::Capabilities(capabilities) => Told::Capabilities(names(&capabilities)),
-        Response::Data { outcome: Outcome { code: Some(ResponseCode::UidValidity(number)), .. }, .. } => {
-            Told::UidValidity(number)
-        }
-        Response::Data { outcome: Outcome { code: Some(ResponseCode::UidNext(number)), .. }, .. } => {
-            Told::UidNext(number)
-        }
-        Response::Data { status: Status::Ok | Status::PreAuth, .. } => Told::Well,
-        Response::MailboxData(MailboxDatum::Exists(number)) => Told::Exists(number),
-        Response::Fetch(_, attributes) => message(attributes),
-        _ => Told::Other,
+        proto::Response::Capabilities(capabilities) => Untagged::Capabilities(names(&capabilities)),
+        proto::Response::Data {
+            outcome: Outcome { code: Some(ResponseCode::UidValidity(number)), .. },
+            ..
+        } => Untagged::UidValidity(number),
+        proto::Response::Data {
+            outcome: Outcome { code: Some(ResponseCode::UidNext(number)), .. }, ..
+        } => Untagged::UidNext(number),
+        proto::Response::Data { status: Status::Ok | Status::PreAuth, .. } => Untagged::Well,
+        proto::Response::MailboxData(MailboxDatum::Exists(number)) => Untagged::Exists(number),
+        proto::Response::Fetch(_, attributes) => message(attributes),
+        _ => Untagged::Other,
     }
 }
 
-fn message(attributes: Vec<AttributeValue<'_>>) -> Told {
+fn message(attributes: Vec<AttributeValue<'_>>) -> Untagged {
     let mut listed = Listed { uid: 0, internal_date: None, octets: None, body: None };
     for attribute in attributes {
         #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else was asked for")]
@@ -145,7 +146,7 @@ fn message(attributes: Vec<AttributeValue<'_>>) -> Told {
         }
     }
     // Without its UID, which is never 0, it is told of a message that nobody asked about: its flags have changed.
-    if listed.uid == 0 { Told::Other } else { Told::Message(listed) }
+    if listed.uid == 0 { Untagged::Other } else { Untagged::Message(listed) }
 }
 
 /// A moment as IMAP writes it: `17-Jul-1996 02:44:25 -0700`.
@@ -203,24 +204,27 @@ mod tests {
 
     #[test]
     fn what_matters_is_read_and_the_rest_passed_over() {
-        let Heard::Told(Told::Message(listed)) = read(b"* 12 FETCH (UID 7 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" RFC822.SIZE 3 BODY[] {3}\r\na\0b)\r\n") else {
+        let Response::Untagged(Untagged::Message(listed)) = read(b"* 12 FETCH (UID 7 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" RFC822.SIZE 3 BODY[] {3}\r\na\0b)\r\n") else {
             panic!("a message")
         };
         assert_eq!((listed.uid, listed.octets), (7, Some(3)));
         assert_eq!(listed.internal_date, Some("1996-07-17T09:44:25Z".parse().unwrap()));
         assert_eq!(listed.body.unwrap().as_slice(), b"a\0b");
-        assert!(matches!(read(b"* 3 FETCH (FLAGS (\\Seen))\r\n"), Heard::Told(Told::Other)));
-        assert!(matches!(read(b"* 23 EXISTS\r\n"), Heard::Told(Told::Exists(23))));
-        assert!(matches!(read(b"* OK [UIDVALIDITY 9] UIDs valid\r\n"), Heard::Told(Told::UidValidity(9))));
+        assert!(matches!(read(b"* 3 FETCH (FLAGS (\\Seen))\r\n"), Response::Untagged(Untagged::Other)));
+        assert!(matches!(read(b"* 23 EXISTS\r\n"), Response::Untagged(Untagged::Exists(23))));
+        assert!(matches!(
+            read(b"* OK [UIDVALIDITY 9] UIDs valid\r\n"),
+            Response::Untagged(Untagged::UidValidity(9))
+        ));
         assert!(matches!(
             read(b"* OK [UIDNEXT 4392] Predicted next UID\r\n"),
-            Heard::Told(Told::UidNext(4_392))
+            Response::Untagged(Untagged::UidNext(4_392))
         ));
-        assert!(matches!(read(b"+ idling\r\n"), Heard::Go));
-        assert!(matches!(read(b"+\r\n"), Heard::Go));
-        assert!(matches!(read(b"* BYE over\r\n"), Heard::Bye(_)));
-        assert!(matches!(read(b"* PREAUTH hello\r\n"), Heard::Told(Told::Well)));
-        let Heard::Done { tag, is_ok, said } =
+        assert!(matches!(read(b"+ idling\r\n"), Response::Continuation));
+        assert!(matches!(read(b"+\r\n"), Response::Continuation));
+        assert!(matches!(read(b"* BYE over\r\n"), Response::Bye(_)));
+        assert!(matches!(read(b"* PREAUTH hello\r\n"), Response::Untagged(Untagged::Well)));
+        let Response::Tagged { tag, is_ok, said } =
             read(b"A7 NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)\r\n")
         else {
             panic!("an end")
@@ -228,22 +232,23 @@ mod tests {
         assert_eq!((tag.as_str(), is_ok), ("A7", false));
         assert!(said.contains("Invalid credentials"), "{said}");
         // RFC 9051 lets a server say in UTF-8 what RFC 3501 has it say in ASCII.
-        let Heard::Done { tag, is_ok, said } =
+        let Response::Tagged { tag, is_ok, said } =
             read("A3 NO [AUTHENTICATIONFAILED] Ungültiges Passwort\r\n".as_bytes())
         else {
             panic!("an end")
         };
         assert_eq!((tag.as_str(), is_ok), ("A3", false));
         assert_eq!(said, "[AUTHENTICATIONFAILED] Ung??ltiges Passwort");
-        assert!(matches!(read("* OK Grüß Gott\r\n".as_bytes()), Heard::Told(Told::Well)));
-        assert!(matches!(read("* BYE À bientôt\r\n".as_bytes()), Heard::Bye(_)));
-        assert!(matches!(read("+ weiß nicht\r\n".as_bytes()), Heard::Go));
-        let Heard::Told(Told::Message(listed)) = read("* 12 FETCH (UID 7 BODY[] {2}\r\nü)\r\n".as_bytes())
+        assert!(matches!(read("* OK Grüß Gott\r\n".as_bytes()), Response::Untagged(Untagged::Well)));
+        assert!(matches!(read("* BYE À bientôt\r\n".as_bytes()), Response::Bye(_)));
+        assert!(matches!(read("+ weiß nicht\r\n".as_bytes()), Response::Continuation));
+        let Response::Untagged(Untagged::Message(listed)) =
+            read("* 12 FETCH (UID 7 BODY[] {2}\r\nü)\r\n".as_bytes())
         else {
             panic!("a message")
         };
         assert_eq!(listed.body.unwrap().as_slice(), "ü".as_bytes());
-        let Heard::Told(Told::Capabilities(names)) =
+        let Response::Untagged(Untagged::Capabilities(names)) =
             read(b"* CAPABILITY IMAP4rev1 IDLE AUTH=PLAIN AUTH=XOAUTH2 SASL-IR\r\n")
         else {
             panic!("capabilities")
@@ -251,7 +256,10 @@ mod tests {
         assert_eq!(names, ["IMAP4REV1", "IDLE", "AUTH=PLAIN", "AUTH=XOAUTH2", "SASL-IR"]);
         for odd in ["* WHAT\r\n", "\r\n", "* 1 FETCH (UID)\r\n", "* OK [\r\n", "\u{fffd}\r\n"] {
             assert!(
-                !matches!(read(odd.as_bytes()), Heard::Told(Told::Message(_)) | Heard::Done { .. }),
+                !matches!(
+                    read(odd.as_bytes()),
+                    Response::Untagged(Untagged::Message(_)) | Response::Tagged { .. }
+                ),
                 "{odd:?}"
             );
         }

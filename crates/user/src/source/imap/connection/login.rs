@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::super::account::Account;
 use super::super::error::{By, ImapError, refusal};
-use super::super::response::Heard;
+use super::super::response::Response;
 use super::super::secret::{Login, Secret};
 use super::{COMMAND_MAX, Connection, refused};
 
@@ -49,18 +49,18 @@ impl Connection {
         let until = Instant::now() + COMMAND_MAX;
         loop {
             match self.hear_until(until).await? {
-                Heard::Go => {
+                Response::Continuation => {
                     // After the message it says why it refuses, and is to be told to go on.
                     let line = rest.take().unwrap_or_default();
                     let line = Zeroizing::new(format!("{}\r\n", *line));
                     self.write(line.as_bytes()).await?;
                 }
-                Heard::Done { tag: done, is_ok, said } if done == tag => {
+                Response::Tagged { tag: done, is_ok, said } if done == tag => {
                     let logged_out = |said| ImapError::LoggedOut { said, by };
                     return if is_ok { Ok(()) } else { Err(refusal(said, logged_out)) };
                 }
-                Heard::Bye(said) => return Err(ImapError::Closed(said)),
-                Heard::Done { .. } | Heard::Told(_) => {}
+                Response::Bye(said) => return Err(ImapError::Closed(said)),
+                Response::Tagged { .. } | Response::Untagged(_) => {}
             }
         }
     }
