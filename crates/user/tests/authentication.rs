@@ -145,9 +145,9 @@ async fn what_a_signature_leaves_out_proves_nothing() {
 async fn a_signature_proves_nothing_once_it_has_expired() {
     let owner = Signer::new();
     let authenticator = asking(dns::serve(owner.records()));
-    let signer = DkimSigner::from_key(owner.key()).domain(owner.domain).selector("s1");
+    let author = DkimSigner::from_key(owner.key()).domain(owner.domain).selector("s1");
     // It expires at the end of this second or of the next.
-    let signature = signer.headers(["From", "Date"]).expiration(1).sign(MAIL.as_bytes()).unwrap();
+    let signature = author.headers(["From", "Date"]).expiration(1).sign(MAIL.as_bytes()).unwrap();
     let signed = format!("{}{MAIL}", signature.to_header());
     let expired = timeout(WAIT_MAX, async {
         loop {
