@@ -1,5 +1,7 @@
 //! The commands of members and of the clock: what each needs before it is decided, and what follows.
 
+use std::time::Duration;
+
 use agent_otp_domain::{
     Actor, Command, Digest, End, Event, EventType, Open, Rejection, RequestKey, Role, SealedCode,
     SignedStatement, State, codec,
@@ -17,7 +19,7 @@ use crate::refusal::Refusal;
 use crate::serve::{Answered, Caller, Relay, Released};
 
 /// How much longer than its request a sealed code may stay, so that a claim at the last moment is still answered.
-const VAULT_GRACE: std::time::Duration = std::time::Duration::from_secs(30);
+const VAULT_GRACE: Duration = Duration::from_secs(30);
 /// The largest sealed code: a link, 32 bytes of `enc` and a tag of 16.
 const SEALED_BYTES_MAX: usize = 2_096;
 
@@ -168,10 +170,10 @@ impl Relay {
             Refusal::new(RefusalCode::Unavailable, "the sealed code is not in the vault; try again")
         })?;
         self.decide(&key, &command, &caller.actor()).await?;
-        let mut events = loaded.events.iter();
-        let captured_at = events.find(|recorded| recorded.event.kind() == EventType::Captured);
-        let released = captured_at.map(|recorded| Released { place, captured_at: recorded.time });
-        Ok(Answered { reply: Reply::Code { sealed: Sealed(sealed) }, released })
+        let (_, request) = stored::<Request>(&loaded, EventType::Requested)?;
+        let claimed_ago = claimed_ago(&loaded, &request.heading, &consume.heading);
+        let released = Released { place, claimed_ago };
+        Ok(Answered { reply: Reply::Code { sealed: Sealed(sealed) }, released: Some(released) })
     }
 
     /// Lets the deadline pass, if it has.
@@ -237,6 +239,22 @@ fn is_over(rejection: &Rejection) -> bool {
         | Rejection::NotAppointed
         | Rejection::AlreadyConsumed => false,
     }
+}
+
+/// How long ago the claim was made, at most; none if the capture is dated by a clock that is ahead of this one.
+///
+/// The agent's clock may be off, so that times are compared within each clock alone: by the agent's, the claim came so long
+/// after its request, and by the relay's, it is so long ago that the request came. What the request took on its way is
+/// missed by that; and no claim is older than its capture.
+fn claimed_ago(loaded: &Loaded, request: &Heading, claim: &Heading) -> Option<Duration> {
+    let now = clock::now();
+    let asked_at = loaded.events.first()?.time;
+    let captured = loaded.events.iter().find(|recorded| recorded.event.kind() == EventType::Captured)?;
+    if captured.time > now {
+        return None;
+    }
+    let by_the_agent = now.since(asked_at).saturating_sub(claim.made_at.since(request.made_at));
+    Some(by_the_agent.min(now.since(captured.time)))
 }
 
 /// What an unverified statement says it is about: enough to answer `Unknown`, and for nothing else.

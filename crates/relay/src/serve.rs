@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_otp_domain::{Actor, MemberId, OwnerId, Role, Timestamp, Version};
+use agent_otp_domain::{Actor, MemberId, OwnerId, Role, Version};
 use agent_otp_jetstream::message::{Ask, RefusalCode, Reply};
 use agent_otp_jetstream::provision::Settings;
 use agent_otp_jetstream::{
-    Connection, Incoming, Log, Place, Replay, Rosters, Service, StoreError, Timers, Vault, Verb, clock,
+    Connection, Incoming, Log, Place, Replay, Rosters, Service, StoreError, Timers, Vault, Verb,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -146,8 +146,7 @@ impl Relay {
         debug!(verb = incoming.verb.as_str(), role = %caller.role, member = %caller.member, reply = kind(&reply), "answered");
         incoming.answer(&reply).await;
         let lost = self.connection.lost_at().map(|lost_at| lost_at.elapsed());
-        if let Some(Released { place, .. }) =
-            released.filter(|released| is_heard(released.captured_at, clock::now(), lost))
+        if let Some(Released { place, .. }) = released.filter(|released| is_heard(released.claimed_ago, lost))
         {
             // Behind the answer on the same connection. The follower of the log erases whatever this leaves, and does it
             // where the answer may have found nobody: the agent asks again, and must still find the sealed code.
@@ -213,8 +212,8 @@ pub(crate) struct Answered {
 pub(crate) struct Released {
     /// Where it lies.
     pub(crate) place: Place,
-    /// When its capture was decided: no claim of it is older.
-    pub(crate) captured_at: Timestamp,
+    /// How long ago it was claimed, at most; none if that cannot be told.
+    pub(crate) claimed_ago: Option<Duration>,
 }
 
 impl From<Reply> for Answered {
@@ -223,15 +222,11 @@ impl From<Reply> for Answered {
     }
 }
 
-/// Whether an answer to a claim of what was captured then has found its asker for sure, now that it has left. `lost` is how
-/// long ago the broker was last gone.
-///
-/// The claim's own date says nothing, because the agent's clock may be off. But it was made after the capture; and if the
-/// broker was there ever since, it came on this connection, which alone may answer it, and the vault is the one that was
-/// read. A capture dated ahead is that of a relay whose clock is another one.
-fn is_heard(captured_at: Timestamp, now: Timestamp, lost: Option<Duration>) -> bool {
-    let is_prompt = captured_at <= now && now.since(captured_at) < HEARD_WITHIN;
-    is_prompt && lost.is_none_or(|lost| lost >= HEARD_WITHIN)
+/// Whether the answer to a claim has found its asker for sure, now that it has left. `lost` is how long ago the broker was
+/// last gone: if it was there ever since the claim was made, the claim came on this connection, which alone may answer it,
+/// and the vault is the one that was read.
+fn is_heard(claimed_ago: Option<Duration>, lost: Option<Duration>) -> bool {
+    claimed_ago.is_some_and(|ago| ago < HEARD_WITHIN) && lost.is_none_or(|lost| lost >= HEARD_WITHIN)
 }
 
 fn kind(reply: &Reply) -> &'static str {
@@ -251,23 +246,16 @@ mod tests {
 
     #[test]
     fn a_code_is_erased_at_once_only_if_nobody_can_have_missed_the_answer() {
-        let captured_at = Timestamp::from_unix_ms(1_000_000);
-        let (soon, late) = (captured_at.after(Duration::from_millis(999)), captured_at.after(HEARD_WITHIN));
-        let just_now = Some(Duration::from_millis(999));
+        let soon = HEARD_WITHIN.saturating_sub(Duration::from_millis(1));
         let table = [
-            ("prompt, and the broker was always there", soon, None, true),
-            ("prompt, and the broker was gone before the capture", soon, Some(HEARD_WITHIN), true),
-            ("the broker was gone since", soon, just_now, false),
-            ("the claim may have waited on its way", late, None, false),
-            (
-                "the capture is dated by another clock",
-                captured_at.before(Duration::from_millis(1)),
-                None,
-                false,
-            ),
+            ("prompt, and the broker was always there", Some(soon), None, true),
+            ("prompt, and the broker was gone before the claim", Some(soon), Some(HEARD_WITHIN), true),
+            ("the broker was gone since", Some(soon), Some(soon), false),
+            ("the claim may have waited on its way", Some(HEARD_WITHIN), None, false),
+            ("the capture is dated by another clock", None, None, false),
         ];
-        for (what, now, lost, expected) in table {
-            assert_eq!(is_heard(captured_at, now, lost), expected, "{what}");
+        for (what, claimed_ago, lost, expected) in table {
+            assert_eq!(is_heard(claimed_ago, lost), expected, "{what}");
         }
     }
 }

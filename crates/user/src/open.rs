@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How long after it was last heard of a request its message is likely to come.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 /// What a source knows of the open requests.
 #[derive(Debug, Clone, Default)]
