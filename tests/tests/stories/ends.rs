@@ -1,11 +1,10 @@
 //! The early ends: denied, expired, cancelled; each erases what was captured.
 
-use std::fs;
 use std::time::Duration;
 
 use agent_otp_domain::EventType;
 use agent_otp_jetstream::clock;
-use agent_otp_tests::{Needle, Place, eventually, search, strings};
+use agent_otp_tests::{Needle, Place, ending_signals, eventually, hears, search, strings};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -96,7 +95,7 @@ async fn a_deadline_that_passes_while_everything_is_down_is_recorded_when_it_is_
 async fn ctrl_c_cancels_the_request() {
     let place = Place::new();
     let _up = place.up().await;
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for signal in ending_signals() {
         let mut asked = place.request(&[]).await;
         asked.signal(signal);
         let ended = asked.ended().await;
@@ -110,7 +109,7 @@ async fn ctrl_c_before_the_request_stands_ends_with_twelve_too() {
     let place = Place::new();
     let _up = place.up().await;
     let run = place.run();
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for signal in ending_signals() {
         run.stop_broker();
         let mut asking = place.start_request(&[]);
         eventually("it to listen to signals", async || hears(asking.pid(), signal).then_some(())).await;
@@ -138,12 +137,4 @@ async fn a_code_that_cannot_be_printed_is_not_passed_over() {
         let said = "the code was claimed, and could not be written to stdout: ask again";
         assert!(ended.stderr.contains(said), "{ended:?}");
     }
-}
-
-/// Whether a process has a handler for this signal.
-fn hears(pid: u32, signal: Signal) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
-    caught & (1 << (signal.as_raw() - 1)) != 0
 }

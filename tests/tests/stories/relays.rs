@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use agent_otp_agent::{Agent, Asking};
 use agent_otp_domain::RequestId;
-use agent_otp_tests::{Place, eventually, strings, within};
+use agent_otp_tests::{Place, ending_signals, eventually, strings, within};
 use agent_otp_user::Approver;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use rustix::process::Signal;
 
 const LIVES: u32 = 20;
 
@@ -40,7 +39,7 @@ async fn a_relay_that_is_told_to_stop_ends_well() {
     let _up = place.up().await;
     let run = place.run();
     let key = run.creds["relay"].to_str().unwrap();
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for signal in ending_signals() {
         let arguments = ["serve", "--nats-url", &run.nats_url, "--nkey-file", key];
         let mut relay = place.spawn("agent-otp-relay", &arguments);
         eventually("it to serve", async || relay.said().contains("serving").then_some(())).await;

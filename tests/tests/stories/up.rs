@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use agent_otp_tests::{Place, eventually, is_alive, nats_server, program, strings};
+use agent_otp_tests::{Place, ending_signals, eventually, ignores, is_alive, nats_server, program, strings};
 use rustix::process::Signal;
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn ports_are_kept_from_one_start_to_the_next() {
 #[tokio::test]
 async fn a_signal_leaves_nothing_running() {
     let place = Place::new();
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for signal in ending_signals() {
         let mut up = place.up().await;
         let run = place.run();
         assert!(run.has_broker());
@@ -95,10 +95,7 @@ async fn the_end_of_the_terminal_is_ignored_by_whoever_was_started_so() {
     let mut up = place.spawn("/bin/sh", &["-c", &up]);
     eventually("`up` to be ready", async || up.said().contains("Agent OTP is up").then_some(())).await;
     up.signal(Signal::HUP);
-    // A signal that is heard is not ignored any more.
-    let status = fs::read_to_string(format!("/proc/{}/status", up.pid())).unwrap();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
-    assert!(ignored.ends_with('1'), "{status}");
+    assert!(ignores(up.pid(), Signal::HUP), "a signal that is heard is not ignored any more");
     assert!(place.pending().await.is_empty(), "it goes on");
     up.signal(Signal::TERM);
     up.ended().await.well();
@@ -117,7 +114,7 @@ async fn what_is_asked_is_told_at_once_and_once_where_up_runs() {
         let said = up.said();
         said.split_once(&line).map(|(_, after)| after.to_owned())
     });
-    let answer = format!("agent-otp --data '{}' approve {}   (or deny)\n", place.dir().display(), asked.id);
+    let answer = format!("agent-otp --data {} approve {}   (or deny)\n", place.dir().display(), asked.id);
     assert!(told.await.contains(&answer), "{}", up.said());
     place.approve(&asked.id).await;
     place.deny(&asked.id).await;
@@ -188,7 +185,7 @@ async fn a_signal_while_nats_server_is_installed_leaves_nothing() {
     fs::write(&python, script).unwrap();
     fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
     let environment = [("PATH", &bin), ("XDG_CACHE_HOME", &cache)];
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for signal in ending_signals() {
         let mut up =
             place.start_with(&["up"], environment.map(|(name, path)| (name, path.to_str().unwrap())));
         let pip: u32 = eventually("pip", async || fs::read_to_string(&pid).ok()?.trim().parse().ok()).await;
