@@ -44,15 +44,19 @@ pub(crate) struct Searched {
     pub(crate) found: Vec<PathBuf>,
 }
 
-/// Reads every file below `dir`. A file that vanishes meanwhile is no error.
+/// Reads every file below `dir`; sockets keep nothing. A file that vanishes meanwhile is no error.
 pub(crate) fn search(dir: &Path, needles: &Needles) -> io::Result<Searched> {
     let mut searched = Searched::default();
     let mut dirs = vec![dir.to_owned()];
     while let Some(dir) = dirs.pop() {
         for entry in fs::read_dir(&dir)? {
-            let path = entry?.path();
-            if path.is_dir() {
+            let entry = entry?;
+            let (path, kind) = (entry.path(), entry.file_type()?);
+            if kind.is_dir() {
                 dirs.push(path);
+                continue;
+            }
+            if !kind.is_file() {
                 continue;
             }
             let content = match fs::read(&path) {
@@ -72,7 +76,21 @@ pub(crate) fn search(dir: &Path, needles: &Needles) -> io::Result<Searched> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
     use super::*;
+
+    #[test]
+    fn every_file_is_searched_beside_a_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        let _socket = UnixListener::bind(dir.path().join("reload.sock")).unwrap();
+        let below = dir.path().join("nats");
+        fs::create_dir(&below).unwrap();
+        let file = below.join("1.blk");
+        fs::write(&file, b"the code R7KQ2MWX").unwrap();
+        let searched = search(dir.path(), &Needles::of(b"R7KQ2MWX")).unwrap();
+        assert_eq!((searched.files, searched.found), (1, vec![file]));
+    }
 
     #[test]
     fn a_secret_is_found_however_it_is_written() {
