@@ -9,6 +9,7 @@ mod answer;
 mod aws_sns;
 mod certificates;
 mod check;
+mod client;
 mod delivery;
 mod endpoint;
 mod fields;

@@ -1,76 +1,46 @@
-//! Gets one small file over HTTPS: by HTTP/1.1, from a host that a certificate authority of this machine vouches for.
+//! Gets one small file over HTTPS, from a host that a certificate authority of this machine vouches for.
 
-use std::sync::Arc;
+use std::io;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, HOST};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
+use hyper::{Request, StatusCode, Uri};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use crate::source::stream::Stream;
 
 use super::certificates::{CertificateUrl, NotFetched};
-
-/// The longest file, in octets.
-const OCTETS_MAX: usize = 64 * 1_024;
+use super::client::{ask, connect};
 
 /// How long it may take.
 const FETCH_MAX: Duration = Duration::from_secs(8);
 
 /// Gets a certificate from its host, whom this machine's certificate authorities have to vouch for.
 pub(super) async fn get(url: CertificateUrl) -> Result<Vec<u8>, NotFetched> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let address = (url.host.clone(), 443);
-    let stream = TcpStream::connect(address);
     let fetched = async {
-        let stream = stream.await.map_err(|error| not_fetched(&url, &error))?;
-        get_over(stream, roots, &url).await
+        let uri = uri(&url)?;
+        get_over(connect(&uri).await, &uri, &url).await
     };
     timeout(FETCH_MAX, fetched)
         .await
         .unwrap_or_else(|_| Err(NotFetched(format!("{url} took longer than {} s", FETCH_MAX.as_secs()))))
 }
 
-/// Gets a certificate over a connection, whose other end has to be the URL's host by these authorities.
+fn uri(url: &CertificateUrl) -> Result<Uri, NotFetched> {
+    url.to_string().parse().map_err(|error| not_fetched(url, &error))
+}
+
 async fn get_over(
-    stream: TcpStream,
-    roots: RootCertStore,
+    stream: io::Result<Stream>,
+    uri: &Uri,
     url: &CertificateUrl,
 ) -> Result<Vec<u8>, NotFetched> {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| not_fetched(url, &error))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let host = ServerName::try_from(url.host.clone()).map_err(|error| not_fetched(url, &error))?;
-    let stream = TlsConnector::from(Arc::new(config)).connect(host, stream).await;
     let stream = stream.map_err(|error| not_fetched(url, &error))?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| not_fetched(url, &error))?;
-    let request = Request::get(&url.path)
-        .header(HOST, &url.host)
-        .header(CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| not_fetched(url, &error))?;
-    let answered = async move {
-        let answer = sender.send_request(request).await.map_err(|error| not_fetched(url, &error))?;
-        if answer.status() != StatusCode::OK {
-            return Err(NotFetched(format!("{url} answers {}", answer.status())));
-        }
-        let body = Limited::new(answer.into_body(), OCTETS_MAX).collect().await;
-        Ok(body.map_err(|error| not_fetched(url, &*error))?.to_bytes().to_vec())
-    };
-    // How the connection ends says nothing that the answer does not.
-    let (answered, _) = tokio::join!(answered, connection);
-    answered
+    let answer =
+        ask(stream, uri, Request::get(uri.path()), "").await.map_err(|error| not_fetched(url, &error))?;
+    match answer.status {
+        StatusCode::OK => Ok(answer.body.to_vec()),
+        status => Err(NotFetched(format!("{url} answers {status}"))),
+    }
 }
 
 fn not_fetched(url: &CertificateUrl, error: &dyn std::error::Error) -> NotFetched {
@@ -79,12 +49,17 @@ fn not_fetched(url: &CertificateUrl, error: &dyn std::error::Error) -> NotFetche
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rustls_pki_types::pem::PemObject as _;
     use rustls_pki_types::{CertificateDer, PrivateKeyDer};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio_rustls::TlsAcceptor;
-    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::crypto::ring;
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+    use crate::source::sms_webhook::client::{OCTETS_MAX, secured};
 
     use super::*;
 
@@ -153,7 +128,16 @@ mod tests {
             stream.write_all(answer.as_bytes()).await.ok();
             stream.shutdown().await.ok();
         };
-        let url = url.parse().unwrap();
-        tokio::join!(serve, get_over(client, roots, &url)).1
+        let url: CertificateUrl = url.parse().unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let got = async {
+            let stream = secured(client, &url.host, &Arc::new(config).into()).await;
+            get_over(stream, &uri(&url).unwrap(), &url).await
+        };
+        tokio::join!(serve, got).1
     }
 }
