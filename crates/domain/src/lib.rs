@@ -34,7 +34,9 @@ pub use id::{Actor, EventId, IdError, KeyId, MemberId, OwnerId, RequestId, Reque
 pub use reason::{Reason, ReasonError, visible};
 pub use request::{Approval, Asked, Capture, End, Open, State};
 pub use secret::{Code, NoCode, SealedCode};
-pub use sender::{Address, Number, RegistrableDomain, Sender, SenderId, SenderKey, SenderPattern};
+pub use sender::{
+    Address, Number, RegistrableDomain, Sender, SenderId, SenderKey, SenderPattern, registrable_domain,
+};
 pub use senders::Senders;
 pub use service::{Service, Services, ServicesError, SmsSender, Sought, SoughtError};
 pub use shape::{Alphabet, CodeShape, ShapeError};

@@ -164,7 +164,15 @@ pub(crate) fn refused(text: &str, reason: impl Into<String>) -> FilterError {
     FilterError::Sender { text: text.chars().take(80).collect(), reason: reason.into() }
 }
 
-/// The part of a domain that one party registers (the public suffix and one label), by the Public Suffix List.
+/// The part of a host's name that one party registers: the public suffix and one label, by the Public Suffix List.
+///
+/// In lower case, and without the dot of the root. `None` where nobody has registered it, or anybody can.
+#[must_use]
+pub fn registrable_domain(host: &str) -> Option<String> {
+    registrable(&host.trim_end_matches('.').to_lowercase()).map(ToOwned::to_owned)
+}
+
+/// The same of a name that is in lower case already.
 fn registrable(domain: &str) -> Option<&str> {
     psl::domain_str(domain)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use agent_otp_domain::Code;
+use agent_otp_domain::{Code, registrable_domain};
 use regex::Regex;
 
 use super::pattern::regex;
@@ -14,7 +14,7 @@ use super::{Confidence, Extraction, Text};
 /// A link signs in if its address or its text says so and it carries a secret: `/login` alone does not.
 /// A link that shows another domain than it leads to makes the whole message [`Extraction::Conflicting`].
 pub fn link(text: &Text, domain: &str) -> Extraction {
-    let Some(asked) = registrable(domain) else { return Extraction::None };
+    let Some(asked) = registrable_domain(domain) else { return Extraction::None };
     if text.links().iter().any(|link| deceives(&link.href, &link.shown, &asked)) {
         return Extraction::Conflicting;
     }
@@ -41,21 +41,21 @@ pub fn link(text: &Text, domain: &str) -> Extraction {
 
 /// Takes a text as the link itself: an address on the registrable domain of `domain`. Whether it signs in, the user says.
 pub(crate) fn link_alone(text: &str, domain: &str) -> Option<Code> {
-    let asked = registrable(domain)?;
+    let asked = registrable_domain(domain)?;
     if leads_to(text, &asked) { Code::link(text).ok() } else { None }
 }
 
 /// Whether a link shows one domain and leads to another, and one of them is the one asked for.
 fn deceives(href: &str, shown: &str, asked: &str) -> bool {
-    let led = host(href).and_then(registrable);
+    let led = host(href).and_then(registrable_domain);
     DOMAIN
         .captures_iter(shown)
-        .filter_map(|found| registrable(found.get(1)?.as_str()))
+        .filter_map(|found| registrable_domain(found.get(1)?.as_str()))
         .any(|shown| led.as_ref().is_some_and(|led| *led != shown && (led == asked || shown == asked)))
 }
 
 fn leads_to(href: &str, asked: &str) -> bool {
-    href.starts_with("https://") && host(href).and_then(registrable).is_some_and(|led| led == asked)
+    href.starts_with("https://") && host(href).and_then(registrable_domain).is_some_and(|led| led == asked)
 }
 
 /// Whether a link carries a secret, and a word that says what for.
@@ -78,11 +78,6 @@ fn host(href: &str) -> Option<&str> {
     let plain =
         authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':'));
     (known && plain).then(|| authority.split(':').next()).flatten()
-}
-
-fn registrable(host: &str) -> Option<String> {
-    let host = host.trim_end_matches('.').to_lowercase();
-    psl::domain_str(&host).map(str::to_owned)
 }
 
 static URL: LazyLock<Regex> = LazyLock::new(|| regex(r#"https://[^\s<>"]+"#));

@@ -14,7 +14,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use agent_otp_domain::{RequestId, Timestamp};
+use agent_otp_domain::{RequestId, Timestamp, registrable_domain};
 use agent_otp_trust::SenderCheck;
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::dkim::{DkimError, Signature};
@@ -276,11 +276,11 @@ struct Claim<'a> {
 impl<'a> Claim<'a> {
     /// `None` if no one party has registered the domain.
     fn of(parsed: &'a Message<'a>, raw: &'a [u8], domain: &'a str) -> Option<Self> {
-        let registrable_domain = registrable(domain)?;
+        let registrable = registrable_domain(domain)?;
         let mut message = AuthenticatedMessage::from_parsed(parsed, raw, true);
         message
             .dkim_headers
-            .retain(|header| registrable(&header.header.d).as_deref() == Some(registrable_domain.as_str()));
+            .retain(|header| registrable_domain(&header.header.d).as_deref() == Some(registrable.as_str()));
         let is_signed = !message.dkim_headers.is_empty();
         message.dkim_headers.retain(|header| {
             let Signature { a, ref h, .. } = header.header;
@@ -296,7 +296,6 @@ impl<'a> Claim<'a> {
             (false, false) => NotAuthentic::Unsigned,
         };
         let is_signed = is_signed || is_partial;
-        let registrable = registrable_domain;
         Some(Self { parsed, message, domain, registrable, is_signed, is_partial, unsigned })
     }
 
@@ -350,9 +349,4 @@ fn covers(headers: &[String], name: &str) -> bool {
 fn signed_at(signature: &Signature) -> Option<Timestamp> {
     let seconds = i64::try_from(signature.t).ok().filter(|seconds| *seconds > 0)?;
     Some(Timestamp::from_unix_ms(seconds.saturating_mul(1_000)))
-}
-
-fn registrable(domain: &str) -> Option<String> {
-    let domain = domain.trim_end_matches('.').to_ascii_lowercase();
-    psl::domain_str(&domain).map(str::to_owned)
 }

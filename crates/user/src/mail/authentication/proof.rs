@@ -2,6 +2,7 @@
 
 use std::slice;
 
+use agent_otp_domain::registrable_domain;
 use agent_otp_trust::SenderCheck;
 use mail_auth::dkim::{DkimError, Signature};
 use mail_auth::dmarc::verify::DmarcParameters;
@@ -11,7 +12,7 @@ use mail_auth::{
     SpfResult,
 };
 
-use super::{Authentic, Claim, Envelope, NotAuthentic, registrable};
+use super::{Authentic, Claim, Envelope, NotAuthentic};
 
 pub(super) async fn by_dkim(
     verifier: &MessageAuthenticator,
@@ -70,7 +71,7 @@ pub(super) async fn by_spf(
     let Envelope { peer, helo, sender } = envelope;
     // The server that a bounce is from is all that it names (RFC 7208 §2.4).
     let domain = sender.rsplit_once('@').map_or(helo.as_str(), |(_, domain)| domain);
-    if registrable(domain).as_deref() != Some(claim.registrable.as_str()) {
+    if registrable_domain(domain).as_deref() != Some(claim.registrable.as_str()) {
         return Err(claim.unsigned);
     }
     let identity = SpfParameters::verify_mail_from(*peer, helo, "agent-otp", sender);
