@@ -16,7 +16,7 @@ use tracing::warn;
 use crate::decide::{Considered, Decided, Look, Undecided};
 use crate::grace::CONSUMED_GRACE;
 use crate::refusal::Refusal;
-use crate::serve::{Answered, Caller, Relay, Released};
+use crate::serve::{Answered, Caller, HEARD_WITHIN, Relay, Released};
 
 /// How much longer than its request a sealed code may stay, so that a claim at the last moment is still answered.
 const VAULT_GRACE: Duration = Duration::from_secs(30);
@@ -245,7 +245,8 @@ fn is_over(rejection: &Rejection) -> bool {
 ///
 /// The agent's clock may be off, so that times are compared within each clock alone: by the agent's, the claim came so long
 /// after its request, and by the relay's, it is so long ago that the request came. What the request took on its way is
-/// missed by that; and no claim is older than its capture.
+/// missed by that; and no claim is older than its capture, which is all that can be told of an agent's clock that was set
+/// forward meanwhile.
 fn claimed_ago(loaded: &Loaded, request: &Heading, claim: &Heading) -> Option<Duration> {
     let now = clock::now();
     let asked_at = loaded.events.first()?.time;
@@ -253,8 +254,12 @@ fn claimed_ago(loaded: &Loaded, request: &Heading, claim: &Heading) -> Option<Du
     if captured.time > now {
         return None;
     }
-    let by_the_agent = now.since(asked_at).saturating_sub(claim.made_at.since(request.made_at));
-    Some(by_the_agent.min(now.since(captured.time)))
+    let since_captured = now.since(captured.time);
+    let (by_us, by_the_agent) = (now.since(asked_at), claim.made_at.since(request.made_at));
+    if by_the_agent > by_us.saturating_add(HEARD_WITHIN) {
+        return Some(since_captured);
+    }
+    Some(by_us.saturating_sub(by_the_agent).min(since_captured))
 }
 
 /// What an unverified statement says it is about: enough to answer `Unknown`, and for nothing else.

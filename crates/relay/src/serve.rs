@@ -24,7 +24,7 @@ use crate::refusal::Refusal;
 const COMMANDS_MAX: usize = 256;
 
 /// Within what time of its claim a code still finds its asker, which asks again after 2 s.
-const HEARD_WITHIN: Duration = Duration::from_secs(1);
+pub(crate) const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
 /// A relay. It holds no state of its own, so any number of them may run side by side.
 #[derive(Debug)]
