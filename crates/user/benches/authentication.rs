@@ -20,7 +20,7 @@ const WRITTEN_AT: Timestamp = Timestamp::from_unix_ms(1_795_425_245_000);
 fn signed_mail(bench: &mut Criterion) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/eml");
     let raw = fs::read(format!("{folder}/071_auth_dkim_aligned.eml")).unwrap();
-    let zone = dns::zone(&fs::read_to_string(format!("{folder}/zone.json")).unwrap());
+    let zone = dns::zone(&fs::read_to_string(format!("{folder}/zone.json")).unwrap()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let authenticator = Authenticator::new(Dns::Server(dns::serve(zone)), None).unwrap();
     let (envelope, now) = (Envelope::local(), WRITTEN_AT.after(Duration::from_secs(5)));

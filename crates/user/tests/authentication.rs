@@ -36,7 +36,7 @@ const MAIL: &str = "From: Acme <no-reply@acme.example>\r\nTo: user@home.example\
 #[tokio::test]
 async fn of_every_labelled_mail_exactly_that_leaves_which_may_leave_for_its_request() {
     let zone = fs::read_to_string(data("zone.json")).unwrap();
-    let authenticator = asking(dns::serve(dns::zone(&zone)));
+    let authenticator = asking(dns::serve(dns::zone(&zone).unwrap()));
     let rows = fs::read_to_string(data("expected.jsonl")).unwrap();
     let mut judged = 0;
     for row in rows.lines().map(|row| serde_json::from_str::<Row>(row).unwrap()) {
@@ -57,7 +57,7 @@ async fn of_every_labelled_mail_exactly_that_leaves_which_may_leave_for_its_requ
 #[tokio::test]
 async fn each_trap_is_refused_for_its_own_reason() {
     let zone = fs::read_to_string(data("zone.json")).unwrap();
-    let authenticator = asking(dns::serve(dns::zone(&zone)));
+    let authenticator = asking(dns::serve(dns::zone(&zone).unwrap()));
     for (file, why) in [
         ("073_auth_dkim_esp_unaligned.eml", NotAuthentic::Unsigned),
         ("077_auth_dkim_body_modified.eml", NotAuthentic::Changed),

@@ -14,7 +14,7 @@ mod dns;
 #[tokio::test]
 async fn a_signed_mail_answers_and_a_forged_one_is_refused_where_the_request_stands() {
     let github = Github::new();
-    let server = dns::serve(dns::zone(&github.zone())).to_string();
+    let server = dns::serve(dns::zone(&github.zone()).unwrap()).to_string();
     let place = Place::new();
     let _up = place.up_with(&["--dns-server", &server]).await;
     let mut asked = place.request(&[]).await;

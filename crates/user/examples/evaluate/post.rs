@@ -25,7 +25,10 @@ impl Post {
         if !zone.exists() {
             return Ok(None);
         }
-        let server = dns::serve(dns::zone(&fs::read_to_string(zone)?));
+        let records = dns::zone(&fs::read_to_string(zone)?).map_err(|error| {
+            io::Error::other(format!("zone.json is not {{\"txt\": {{NAME: TEXT}}}}: {error}"))
+        })?;
+        let server = dns::serve(records);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let authenticator = {
             let _within = runtime.enter();

@@ -27,10 +27,14 @@ pub(crate) fn serve(records: BTreeMap<String, String>) -> SocketAddr {
 }
 
 /// The records of a zone as a corpus gives it: `{"txt": {NAME: TEXT or null}}`.
-pub(crate) fn zone(json: &str) -> BTreeMap<String, String> {
-    let zone: serde_json::Value = serde_json::from_str(json).unwrap();
-    let records = zone["txt"].as_object().unwrap().iter();
-    records.filter_map(|(name, text)| Some((name.clone(), text.as_str()?.to_owned()))).collect()
+pub(crate) fn zone(json: &str) -> serde_json::Result<BTreeMap<String, String>> {
+    #[derive(serde::Deserialize)]
+    struct Zone {
+        #[serde(default)]
+        txt: BTreeMap<String, Option<String>>,
+    }
+    let zone: Zone = serde_json::from_str(json)?;
+    Ok(zone.txt.into_iter().filter_map(|(name, text)| Some((name, text?))).collect())
 }
 
 fn answer(query: &[u8], records: &BTreeMap<String, String>) -> Vec<u8> {

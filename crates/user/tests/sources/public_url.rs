@@ -39,7 +39,7 @@ async fn a_check_says_whether_the_public_url_leads_here_and_what_to_do() {
         [
             format!("ok     public-url     {}/hook/sms leads here, and its signature is known", url(taking)),
             format!(
-                "FAILS  public-url     {}/hook/sms answers 404 (there is nothing here; deliver to /sms); the tunnel or \
+                "FAILS  public-url     {}/hook/sms answers 404 Not Found (there is nothing here; deliver to /sms); the tunnel or \
                  proxy has to lead to http://{address}/sms, with body and headers as they came",
                 url(passing)
             ),

@@ -18,7 +18,7 @@ async fn a_machine_that_has_come_to_another_network_asks_its_servers() {
         "acme.example": "v=spf1 ip4:198.51.100.7 -all",
         "_dmarc.acme.example": "v=DMARC1; p=reject"
     }}"#;
-    let address = dns::serve(dns::zone(zone));
+    let address = dns::serve(dns::zone(zone).unwrap());
     let reads = AtomicUsize::new(0);
     let read = move || {
         let first = reads.fetch_add(1, Ordering::Relaxed) == 0;
