@@ -15,7 +15,7 @@ mod style;
 use std::fmt;
 
 use agent_otp_domain::Digest;
-use mail_parser::{HeaderName, Message, MessageParser};
+use mail_parser::{ContentType, HeaderName, Message, MessageParser, MimeHeaders as _};
 use zeroize::Zeroizing;
 
 use crate::extract::Text;
@@ -52,7 +52,7 @@ pub enum MailError {
     #[error("the mail names no sender")]
     NoSender,
     /// Others than its sender write what it says: it was posted to a mailing list (RFC 2369, RFC 2919), or to a discussion
-    /// that a service sends on, such as the comments on an issue.
+    /// that a service sends on, such as the comments on an issue, or it invites to an event (RFC 6047).
     #[error("the mail is one of a discussion, where others than its sender write")]
     Discussion,
     /// There are two `From` headers, or one with several mailboxes or a group.
@@ -88,8 +88,19 @@ fn is_of_a_discussion(message: &Message<'_>) -> bool {
     let is_posted = message
         .header_raw(HeaderName::ListPost)
         .is_some_and(|posts| !posts.trim().eq_ignore_ascii_case("no"));
-    let is_answer = has(HeaderName::InReplyTo) || has(HeaderName::References);
-    is_posted || (has(HeaderName::ListId) && is_answer)
+    let is_re = message.subject().is_some_and(|subject| {
+        subject.trim_start().get(..3).is_some_and(|start| start.eq_ignore_ascii_case("re:"))
+    });
+    let is_answer = is_re || has(HeaderName::InReplyTo) || has(HeaderName::References);
+    let invites = message.parts.iter().filter_map(|part| part.content_type()).any(is_invitation);
+    is_posted || invites || (has(HeaderName::ListId) && is_answer)
+}
+
+/// Whether a part asks its reader to come, or answers that (RFC 5546); what is only published may lie beside a code.
+fn is_invitation(kind: &ContentType<'_>) -> bool {
+    let is_calendar = kind.c_subtype.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("calendar"));
+    let method = kind.attribute("method").filter(|method| !method.eq_ignore_ascii_case("publish"));
+    is_calendar && method.is_some()
 }
 
 #[cfg(test)]
@@ -126,7 +137,11 @@ mod tests {
             ("List-Post: <mailto:reply+1@reply.acme.example>", false),
             ("List-ID: acme/mailkit <mailkit.acme.example>\r\nIn-Reply-To: <1@acme.example>", false),
             ("List-Id: <list.acme.example>\r\nReferences: <1@acme.example>", false),
+            ("List-Id: <mailkit.acme.example>\r\nSubject: RE: a wrong code", false),
+            ("Content-Type: text/calendar; method=REQUEST", false),
+            ("Content-Type: text/calendar; method=PUBLISH", true),
             ("List-Post: NO", true),
+            ("Subject: Re: your code", true),
             ("List-Id: <transactional.acme.example>", true),
             ("In-Reply-To: <1@acme.example>", true),
             ("List-Unsubscribe: <https://acme.example/u>\r\nPrecedence: bulk", true),

@@ -13,7 +13,7 @@ pub(super) fn without_quotes(text: &str) -> Zeroizing<String> {
         REPLY.find_iter(text).find(|found| says_something(text.get(..found.start()).unwrap_or_default()));
     let own = own.map_or(text, |found| text.get(..found.start()).unwrap_or_default());
     let mut kept = Zeroizing::new(String::with_capacity(own.len()));
-    for line in own.lines().filter(|line| !line.trim_start().starts_with('>')) {
+    for line in own.lines().filter(|line| !is_quoted(line)) {
         kept.push_str(line);
         kept.push('\n');
     }
@@ -21,7 +21,13 @@ pub(super) fn without_quotes(text: &str) -> Zeroizing<String> {
 }
 
 fn says_something(text: &str) -> bool {
-    text.lines().any(|line| !line.trim_start().starts_with('>') && line.contains(char::is_alphanumeric))
+    text.lines().any(|line| !is_quoted(line) && line.contains(char::is_alphanumeric))
+}
+
+/// Whether a line is of another mail; in `>>> 482913 <<<` it is only set off.
+fn is_quoted(line: &str) -> bool {
+    let line = line.trim();
+    line.starts_with('>') && !line.ends_with('<')
 }
 
 /// The line, or two, that mail programs put before what they quote.
@@ -48,6 +54,7 @@ mod tests {
     fn what_is_quoted_is_dropped() {
         for text in [
             "New code 482913.\n> Your code is 111222.\n",
+            "New code:\n\n>>> 482913 <<<\n> Your code is 111222.\n",
             "New code 482913.\n\nOn Mon, 23 Nov 2026 at 09:01, Acme wrote:\nYour code is 111222.\n",
             "New code 482913.\n\nAm 23.11.2026 um 09:01 schrieb Acme\n<a@acme.example>:\nYour code is 111222.\n",
             "New code 482913.\n\n-----Original Message-----\nFrom: Acme\nYour code is 111222.\n",
