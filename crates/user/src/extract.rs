@@ -427,6 +427,8 @@ mod tests {
             "Your support PIN is 4829.",
             "Your Wi-Fi access\nNetwork: Guest\nAccess code: 48291307",
             "Your verification code is in the app. Order (#D-482913)",
+            "Set a new password for the portal (student 22104418)",
+            "Your code for the call is below\nJoin by phone, PIN: 614 889 237#",
         ] {
             assert_eq!(shown(code(&Text::plain(text), None, None)), "None", "{text}");
         }
@@ -453,6 +455,10 @@ mod tests {
             "You are paying EUR 149.99 at ACME. If that's right, key in 482913.",
             "Verify this phone w/ 482913",
             "Use the code below (reference code: QKTM)\n482913",
+            "Please enter 4 8 2 9 1 3 in the form",
+            "To pair your lock CF-200 enter 482913",
+            "With 482913 you log in to Acme",
+            "Your Acme login: >>> 482-913 <<<",
         ] {
             let found = shown(code(&Text::plain(text), None, None));
             assert_eq!(found.split(' ').next(), Some("482913"), "{text}");

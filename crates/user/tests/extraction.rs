@@ -20,6 +20,8 @@ fn codes_are_found_in_messages_around_the_world() {
         ("varied_blind.jsonl", 0.97, 0),
         ("varied_blind_2.jsonl", 0.97, 0),
         ("varied_blind_3.jsonl", 0.97, 0),
+        ("varied_blind_4.jsonl", 0.97, 0),
+        ("varied_eml", 0.98, 0),
     ] {
         let figures = measure(file);
         assert_eq!(figures.wrong, 0, "{file}");
@@ -96,12 +98,26 @@ fn a_sign_in_link_is_found_and_a_lying_one_is_not() {
 
 #[derive(Deserialize)]
 struct Message {
+    #[serde(alias = "file")]
     id: String,
     #[serde(default)]
     subject: String,
+    #[serde(default)]
     text: String,
+    /// The mail as it came, if it is one.
+    #[serde(skip)]
+    mail: Option<Vec<u8>>,
     expected: Option<String>,
     also_accept: Vec<String>,
+}
+
+impl Message {
+    fn found(&self) -> Option<String> {
+        match &self.mail {
+            Some(raw) => mail::read(raw).ok().and_then(|mail| found(&mail.text)),
+            None => found(&Text::with_subject(&self.subject, &self.text)),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -134,12 +150,23 @@ impl Figures {
     }
 }
 
+/// The messages of a file, or the mails of a folder.
+fn messages(file: &str) -> Vec<Message> {
+    let folder = Some(data(file)).filter(|path| path.is_dir());
+    let rows = folder.as_ref().map_or_else(|| data(file), |folder| folder.join("expected.jsonl"));
+    let read = |line| {
+        let mut message: Message = serde_json::from_str(line).unwrap();
+        message.mail = folder.as_ref().map(|folder| fs::read(folder.join(&message.id)).unwrap());
+        message
+    };
+    fs::read_to_string(rows).unwrap().lines().map(read).collect()
+}
+
 /// Extracts from every message of a file, and prints the figures with each message that went otherwise.
 fn measure(file: &str) -> Figures {
     let mut figures = Figures::default();
-    for line in fs::read_to_string(data(file)).unwrap().lines() {
-        let message: Message = serde_json::from_str(line).unwrap();
-        let found = found(&Text::with_subject(&message.subject, &message.text));
+    for message in messages(file) {
+        let found = message.found();
         let right = found.as_ref().is_none_or(|found| {
             message.expected.as_ref() == Some(found) || message.also_accept.contains(found)
         });

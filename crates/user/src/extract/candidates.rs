@@ -36,6 +36,8 @@ pub(super) struct Candidate {
     pub(super) soft: bool,
     /// Whether it alone is all of that: digits that might be a date, written without a mark between them.
     pub(super) lookalike: bool,
+    /// Whether it is spelled out, digit by digit: `4 8 2 9 1 3`.
+    pub(super) spelled: bool,
 }
 
 /// A run of ASCII letters and digits.
@@ -149,11 +151,21 @@ fn grouped(text: &str, run: &[Token]) -> Option<String> {
     if !hyphens {
         return (groups.len() == 2).then(|| groups.concat());
     }
-    let value = groups.join("-");
-    let fits = (groups.len() == 2 || (groups.len() == 3 && even))
-        && groups.iter().all(|group| group.len() >= 2)
-        && looks_like_code(&value);
-    fits.then_some(value)
+    // Where there are three, of other lengths, each has a digit, or is one letter: `K4-7719-P`, and not `EM-OTP-00417`.
+    let fits = match groups.len() {
+        2 => groups.iter().all(|group| group.len() >= 2),
+        3 if even => groups.iter().all(|group| group.len() >= 2),
+        3 => groups.iter().all(|group| group.len() == 1 || has_digit(group)),
+        _ => false,
+    };
+    // What would be too long with its hyphens leaves without them: `j7wdr-b2vq9`. And before digits, letters alone are the
+    // name that the bank shows beside them: `XKQP-804172`.
+    let value = match groups.as_slice() {
+        _ if total + groups.len() <= 11 => groups.join("-"),
+        [name, code] if !has_digit(name) && digits(code) => (*code).to_owned(),
+        groups => groups.concat(),
+    };
+    (fits && looks_like_code(&value)).then_some(value)
 }
 
 /// Whether a token looks like half a code, as in `F4R9 T2LB`: a word does not.
@@ -172,16 +184,19 @@ fn is_line(text: &str, run: &[Token]) -> bool {
     (before.is_empty() || before.ends_with('\n')) && (after.is_empty() || after.starts_with('\n'))
 }
 
-/// Whether short groups of digits stand together in a way that no code is grouped in: where the code begins
-/// and ends is not to be known.
+/// Whether groups stand together in a way that no code is grouped in, so that where it begins and ends is not to be
+/// known: short ones of digits, or several that might each be one.
 fn unclear(text: &str, run: &[Token]) -> bool {
-    run.len() > 1 && run.iter().all(|token| token.end - token.start <= 4 && digits(piece(text, *token)))
+    let mut groups = run.iter().map(|token| piece(text, *token));
+    let are_short = groups.clone().all(|group| group.len() <= 4 && digits(group));
+    let is_glued = run.len() > 2 && groups.clone().filter(|group| !has_digit(group)).count() > 1;
+    run.len() > 1 && (are_short || is_glued || groups.all(|group| has_digit(group) && !digits(group)))
 }
 
 fn candidate(value: String, start: usize, end: usize, masks: &Masks) -> Candidate {
     let form = if digits(&value) {
         Form::Digits
-    } else if value.bytes().any(|byte| byte.is_ascii_digit()) {
+    } else if has_digit(&value) {
         Form::Mixed
     } else {
         Form::Capitals
@@ -193,13 +208,17 @@ fn candidate(value: String, start: usize, end: usize, masks: &Masks) -> Candidat
     };
     let lookalike =
         form == Form::Digits && value.len() == end - start && masks.soft.binary_search(&(start, end)).is_ok();
-    Candidate { value: Zeroizing::new(value), start, end, form, soft, lookalike }
+    let spelled = form == Form::Digits && end - start >= 2 * value.len() - 1;
+    Candidate { value: Zeroizing::new(value), start, end, form, soft, lookalike, spelled }
 }
 
 fn looks_like_code(value: &str) -> bool {
-    let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
     let capitals = value.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
-    (4..=10).contains(&value.len()) && (has_digit || capitals)
+    (4..=10).contains(&value.len()) && (has_digit(value) || capitals)
+}
+
+fn has_digit(value: &str) -> bool {
+    value.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 fn digits(value: &str) -> bool {
@@ -230,6 +249,10 @@ mod tests {
             ("F4R9 T2LB", "F4R9T2LB"),
             ("581·204", "581204"),
             ("BDWP-HQPK", "BDWP-HQPK"),
+            ("K4-7719-P", "K4-7719-P"),
+            ("R7-K4M-9Q", "R7-K4M-9Q"),
+            ("j7wdr-b2vq9", "j7wdrb2vq9"),
+            ("XKQP-804172", "804172"),
         ] {
             let found = find(text, &Masks::find(""));
             assert_eq!(found.iter().map(|found| found.value.as_str()).collect::<Vec<_>>(), [value], "{text}");
@@ -238,7 +261,7 @@ mod tests {
 
     #[test]
     fn words_and_what_is_too_short_or_too_long_are_no_candidates() {
-        for text in ["code", "Android", "548", "12345678901", "well-known"] {
+        for text in ["code", "Android", "548", "12345678901", "well-known", "EM-OTP-00417", "j7wdrq-b2vq9k"] {
             assert!(find(text, &Masks::find("")).is_empty(), "{text}");
         }
     }

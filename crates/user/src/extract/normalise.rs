@@ -60,7 +60,9 @@ pub(super) fn part(text: &str) -> Zeroizing<String> {
 static EMPHASIS: LazyLock<Regex> =
     LazyLock::new(|| regex(r"\*{1,3}([A-Za-z0-9](?:[A-Za-z0-9 -]{0,14}[A-Za-z0-9])?)\*{1,3}"));
 static GLUED_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?i)(?-u:\b)((?:[a-z]*code|otp|pin|tan|password|is|are|to)[:=-]?)-?([0-9]{4,10}(?:[^0-9]|$))")
+    regex(
+        r"(?i)((?:^|[^0-9a-z-])(?:[a-z]*code|otp|pin|tan|password|is|are|to)[:=-]?)-?([0-9]{4,10}(?:[^0-9]|$))",
+    )
 });
 static GLUED_AFTER: LazyLock<Regex> = LazyLock::new(|| {
     regex(
@@ -172,6 +174,8 @@ mod tests {
             ("482913is your code", "482913 is your code"),
             ("CODE:482913EXPIRES:10MIN", "CODE: 482913 EXPIRES:10MIN"),
             ("Your code is **482913**.", "Your code is  482913 ."),
+            ("OTP-482913", "OTP- 482913"),
+            ("EM-OTP-00417", "EM-OTP-00417"),
         ] {
             assert_eq!(*part(text), parted);
         }

@@ -35,7 +35,7 @@ impl Context<'_> {
         let is_glued = place.before.ends_with(['/', '@', '_', '.']);
         let objections = [
             (candidate.soft && !is_announced, 8.0),
-            (!is_your && self.names_another(place, candidate), 5.0),
+            (!is_your && !candidate.spelled && self.names_another(place, candidate), 5.0),
             (self.names_another_code(place, candidate), 8.0),
             (advertises, 7.0),
             (advertises && candidate.form != Form::Digits && says(Meaning::OtherCode), 3.0),
@@ -50,6 +50,9 @@ impl Context<'_> {
             (before(Meaning::Backup), 20.0),
             (number.ends_with('#') && named == Named::Not, 3.0),
             (is_glued && named != Named::Anchored, 3.0),
+            (self.is_labelled_aside(candidate), 5.0),
+            // As one types it into a telephone.
+            (place.after.starts_with('#') && candidate.form == Form::Digits, 4.0),
             (place.in_tag, 5.0),
         ];
         objections.into_iter().filter(|(holds, _)| *holds).map(|(_, points)| points).sum()
@@ -85,6 +88,18 @@ impl Context<'_> {
         let above = above.rsplit('\n').next().unwrap_or_default();
         let told = if words(told) == 0 && above.ends_with(':') { above } else { told };
         !is_closed && words(told) > 1 && words(cited) > 1 && tail.contains(['"', '”', '“', '»'])
+    }
+
+    /// Whether brackets hold it and its own name, which is none of a code: `(student 22104418)`.
+    fn is_labelled_aside(&self, candidate: &Candidate) -> bool {
+        let (head, tail) = line(self.text, candidate);
+        let Some(label) = head.rfind('(').and_then(|at| head.get(at..)) else { return false };
+        let start = candidate.start - label.len();
+        let speaks_of = |meaning: Meaning| self.phrases.of(meaning).within(start, candidate.start);
+        !label.contains(')')
+            && tail.contains(')')
+            && label.contains(char::is_alphabetic)
+            && ![Meaning::Strong, Meaning::Word, Meaning::Enter, Meaning::With].into_iter().any(speaks_of)
     }
 
     /// Whether it is one of several facts in a list, each with its name before it, and the name above is that of another

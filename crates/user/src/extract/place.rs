@@ -105,12 +105,20 @@ fn clause_start(before: &str) -> usize {
 
 /// Words that end in a full stop within a sentence.
 const ABBREVIATIONS: &str =
-    "no nr n ref tel num ihr rs acct dn dd ul str godz poz vol approx ca bzw tlf cis tc br";
+    "no nr n ref tel num ihr rs acct dn dd ul str godz poz vol approx ca bzw tlf cis tc br cod";
 
 fn abbreviates(head: &str) -> bool {
     let word = head.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
     let word = word.to_lowercase();
-    ABBREVIATIONS.split(' ').any(|known| known == word)
+    ABBREVIATIONS.split(' ').any(|known| known == word) || is_day(head)
+}
+
+/// Whether it ends in a day without its year: `am 11.06`.
+fn is_day(head: &str) -> bool {
+    let day = head.rsplit(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap_or_default();
+    let is_number =
+        |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    day.split_once('.').is_some_and(|(day, month)| is_number(day) && is_number(month))
 }
 
 /// Where the clause that goes on in `after` ends.
@@ -149,6 +157,7 @@ mod tests {
             ("Hello. Your code is 4829. It expires.", " Your code is 4829"),
             ("【美团】您好。验证码4829。请勿泄露", "验证码4829"),
             ("Ref. no. 4829 today", "Ref. no. 4829 today"),
+            ("Hallo. Code vom 11.06. um 8 Uhr: 4829", " Code vom 11.06. um 8 Uhr: 4829"),
             ("see acme.example: 4829!", "see acme.example: 4829"),
             ("Your code:\n\n4829\n\nbye", "Your code:\n\n4829"),
             ("Hi. Bye.\nCode 4829", "Code 4829"),

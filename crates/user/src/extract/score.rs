@@ -57,6 +57,16 @@ pub(super) enum Named {
     Not,
 }
 
+/// Whether the reader is told to enter a candidate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entered {
+    /// `enter 482913`
+    Directly,
+    /// `enter in the app 482913`
+    Near,
+    Not,
+}
+
 impl Context<'_> {
     /// Weighs one candidate.
     pub(super) fn score(&self, candidate: &Candidate) -> Score {
@@ -68,14 +78,14 @@ impl Context<'_> {
             && self.follows(Meaning::IsYour, place.after.trim_start_matches(is_wrapping), &place, candidate);
         let anchored = word && (named == Named::Anchored || named == Named::Adjacent || is_your);
 
-        let mut points = prior(candidate, anchored);
+        let entered = self.told_to_enter(&place, candidate);
+        let mut points = prior(candidate, anchored || entered == Entered::Directly);
         points += match (strong, word) {
             (true, _) => 5.0,
             (false, true) => 2.5,
             (false, false) => 0.0,
         };
-        let entered = self.told_to_enter(&place, candidate);
-        if !strong && self.strong_anywhere(entered) {
+        if !strong && self.strong_anywhere(entered != Entered::Not) {
             points += 3.0;
         }
         points += match named {
@@ -93,7 +103,13 @@ impl Context<'_> {
             (false, false, true) => 1.5,
             (false, false, false) => 0.0,
         };
-        points += if entered { 2.5 } else { 0.0 };
+        points += match entered {
+            Entered::Directly => 3.0,
+            Entered::Near => 2.5,
+            Entered::Not => 0.0,
+        };
+        // No other number is spelled out.
+        points += if candidate.spelled { 2.5 } else { 0.0 };
         let objections = self.objections(&place, candidate, named, is_your);
         points -= objections;
         if candidate.form == Form::Capitals && !self.allows_capitals(&place, candidate, named, anchored) {
@@ -171,26 +187,37 @@ impl Context<'_> {
         }
     }
 
-    /// Whether something is to be confirmed with it: `verify your phone with 482913`.
+    /// Whether something is to be confirmed with it: `verify your phone with 482913`, `with 482913 you log in`.
     pub(super) fn confirms_with(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
         let head = place.before.trim_end_matches(is_wrapping);
         let end = candidate.start - place.before.len() + head.len();
         self.phrases.of(Meaning::With).ends_at(end)
-            && self.phrases.of(Meaning::Purpose).within(place.start, candidate.start)
+            && (self.phrases.of(Meaning::Purpose).within(place.start, candidate.start)
+                || self.phrases.of(Meaning::Login).within(candidate.end, place.end))
     }
 
     /// Whether the reader is told to enter it: `enter 482913`, `482913を入力`.
-    fn told_to_enter(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
+    fn told_to_enter(&self, place: &Place<'_>, candidate: &Candidate) -> Entered {
         let enter = self.phrases.of(Meaning::Enter);
-        if self.confirms_with(place, candidate) {
-            return true;
-        }
         let before = enter.last_within(place.start, candidate.start).map(|(_, end)| (end, candidate.start));
-        let after = enter.first_within(candidate.end, place.end).map(|(start, _)| (candidate.end, start));
-        before.into_iter().chain(after).any(|(from, to)| {
-            let gap = self.text.get(from..to).unwrap_or_default();
+        let between = |from: usize, to: usize| self.text.get(from..to).unwrap_or_default();
+        if before.is_some_and(|(from, to)| between(from, to).chars().all(is_wrapping)) {
+            return Entered::Directly;
+        }
+        // In `CF-200: enter 482913` the verb belongs to what follows it.
+        let is_followed = |end: usize| {
+            let rest = self.text.get(end..).unwrap_or_default().trim_start_matches(is_wrapping);
+            let next = rest.split(char::is_whitespace).next().unwrap_or_default();
+            next.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && next.contains(|c: char| c.is_ascii_digit())
+        };
+        let after = enter.first_within(candidate.end, place.end).filter(|(_, end)| !is_followed(*end));
+        let after = after.map(|(start, _)| (candidate.end, start));
+        let is_near = before.into_iter().chain(after).any(|(from, to)| {
+            let gap = between(from, to);
             gap.len() <= OTHER_REACH && !gap.contains(|c: char| c.is_ascii_digit())
-        })
+        });
+        if is_near || self.confirms_with(place, candidate) { Entered::Near } else { Entered::Not }
     }
 
     /// Capitals alone are a code only where they are announced, or where no one could pronounce them.
