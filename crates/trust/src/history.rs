@@ -43,15 +43,13 @@ impl VerifiedRequest {
 
     fn begin(recorded: &Recorded, book: &Book) -> Result<Self, Untrusted> {
         let Event::Requested { statement, expires_at } = &recorded.event else {
-            return Err(Untrusted::History { version: recorded.version.0 });
+            return Err(out_of_order(recorded));
         };
         if recorded.version.0 != 1 {
-            return Err(Untrusted::History { version: recorded.version.0 });
+            return Err(out_of_order(recorded));
         }
         let request = Request::verify(statement, book)?;
-        if request.expires_at != *expires_at {
-            return Err(Untrusted::EventDiffers);
-        }
+        agrees(request.expires_at == *expires_at)?;
         let key = request.heading.key();
         if key != recorded.key() {
             return Err(Untrusted::Elsewhere { what: "request" });
@@ -80,63 +78,31 @@ impl VerifiedRequest {
             return Err(Untrusted::Elsewhere { what: "request" });
         }
         if recorded.version.0 != self.version.saturating_add(1) || self.end.is_some() {
-            return Err(Untrusted::History { version: recorded.version.0 });
+            return Err(out_of_order(recorded));
         }
         match &recorded.event {
-            Event::Requested { .. } => return Err(Untrusted::History { version: recorded.version.0 }),
+            Event::Requested { .. } => return Err(out_of_order(recorded)),
             Event::Approved { statement, expires_at, capturers } => {
-                if self.approval.is_some() {
-                    return Err(Untrusted::History { version: recorded.version.0 });
-                }
-                let decision = self.decision(statement, recorded, book)?;
-                let Verdict::Approve { capturers: named, .. } = &decision.verdict else {
-                    return Err(Untrusted::EventDiffers);
-                };
-                if named != capturers || decision.expires_at != *expires_at {
-                    return Err(Untrusted::EventDiffers);
-                }
-                self.approval = Some((statement.digest(), decision));
+                self.approval = Some(self.approved(statement, (*expires_at, capturers), recorded, book)?);
             }
             Event::Captured { statement, sealed } => {
-                if self.capture.is_some() {
-                    return Err(Untrusted::History { version: recorded.version.0 });
-                }
-                let capture = self.bind_capture(Capture::verify(statement, book)?)?;
-                if capture.sealed != *sealed {
-                    return Err(Untrusted::EventDiffers);
-                }
-                is_said_by(recorded, &capture, book)?;
-                self.capture = Some((statement.digest(), capture));
+                self.capture = Some(self.captured(statement, sealed, recorded, book)?);
             }
             Event::Consumed { statement, claim } => {
-                let consume = self.bind_consume(Consume::verify(statement, book)?)?;
-                if consume.claim != *claim {
-                    return Err(Untrusted::EventDiffers);
-                }
-                is_said_by(recorded, &consume, book)?;
-                self.claim = Some(consume.claim);
+                self.claim = Some(self.consumed(statement, claim, recorded, book)?);
                 self.end = Some(EventType::Consumed);
             }
             Event::Denied { statement } => {
                 let decision = self.decision(statement, recorded, book)?;
-                if decision.verdict != (Verdict::Deny {}) {
-                    return Err(Untrusted::EventDiffers);
-                }
+                agrees(decision.verdict == (Verdict::Deny {}))?;
                 self.end = Some(EventType::Denied);
             }
             Event::Expired => {
-                if recorded.actor != Actor::relay() || recorded.time < self.request.expires_at {
-                    return Err(Untrusted::EventDiffers);
-                }
+                agrees(recorded.actor == Actor::relay() && recorded.time >= self.request.expires_at)?;
                 self.end = Some(EventType::Expired);
             }
             Event::Cancelled { statement } => {
-                let cancel = Cancel::verify(statement, book)?;
-                if cancel.request != self.digest || cancel.heading.signer != self.request.heading.signer {
-                    return Err(Untrusted::Unbound { what: EventType::Requested });
-                }
-                self.is_about(&cancel.heading.key())?;
-                is_said_by(recorded, &cancel, book)?;
+                self.cancelled(statement, recorded, book)?;
                 self.end = Some(EventType::Cancelled);
             }
         }
@@ -192,6 +158,67 @@ impl VerifiedRequest {
         }
     }
 
+    fn approved(
+        &self,
+        statement: &SignedStatement,
+        (expires_at, capturers): (Timestamp, &[KeyId]),
+        recorded: &Recorded,
+        book: &Book,
+    ) -> Result<(Digest, Decision), Untrusted> {
+        if self.approval.is_some() {
+            return Err(out_of_order(recorded));
+        }
+        let decision = self.decision(statement, recorded, book)?;
+        let Verdict::Approve { capturers: named, .. } = &decision.verdict else {
+            return Err(Untrusted::EventDiffers);
+        };
+        agrees(named == capturers && decision.expires_at == expires_at)?;
+        Ok((statement.digest(), decision))
+    }
+
+    fn captured(
+        &self,
+        statement: &SignedStatement,
+        sealed: &Digest,
+        recorded: &Recorded,
+        book: &Book,
+    ) -> Result<(Digest, Capture), Untrusted> {
+        if self.capture.is_some() {
+            return Err(out_of_order(recorded));
+        }
+        let capture = self.bind_capture(Capture::verify(statement, book)?)?;
+        agrees(capture.sealed == *sealed)?;
+        is_said_by(recorded, &capture, book)?;
+        Ok((statement.digest(), capture))
+    }
+
+    fn consumed(
+        &self,
+        statement: &SignedStatement,
+        claim: &Digest,
+        recorded: &Recorded,
+        book: &Book,
+    ) -> Result<Digest, Untrusted> {
+        let consume = self.bind_consume(Consume::verify(statement, book)?)?;
+        agrees(consume.claim == *claim)?;
+        is_said_by(recorded, &consume, book)?;
+        Ok(consume.claim)
+    }
+
+    fn cancelled(
+        &self,
+        statement: &SignedStatement,
+        recorded: &Recorded,
+        book: &Book,
+    ) -> Result<(), Untrusted> {
+        let cancel = Cancel::verify(statement, book)?;
+        if cancel.request != self.digest || cancel.heading.signer != self.request.heading.signer {
+            return Err(Untrusted::Unbound { what: EventType::Requested });
+        }
+        self.is_about(&cancel.heading.key())?;
+        is_said_by(recorded, &cancel, book)
+    }
+
     fn decision(
         &self,
         statement: &SignedStatement,
@@ -227,6 +254,16 @@ impl VerifiedRequest {
     }
 }
 
+/// The event cannot follow what was before it.
+fn out_of_order(recorded: &Recorded) -> Untrusted {
+    Untrusted::History { version: recorded.version.0 }
+}
+
+/// What the relay wrote into an event has to be what the statement in it says.
+fn agrees(holds: bool) -> Result<(), Untrusted> {
+    if holds { Ok(()) } else { Err(Untrusted::EventDiffers) }
+}
+
 /// Whether what is told now holds the very statement that was told before, if there was one.
 fn holds<S>(told: Option<&(Digest, S)>, before: Option<&(Digest, S)>) -> bool {
     before.is_none_or(|(before, _)| told.is_some_and(|(told, _)| told == before))
@@ -238,5 +275,5 @@ fn is_said_by<S: Statement>(recorded: &Recorded, statement: &S, book: &Book) -> 
     let signer = book.roster(&heading.roster).and_then(|roster| roster.member(&heading.signer));
     let said = signer
         .is_some_and(|member| member.role == recorded.actor.role && member.name == recorded.actor.member);
-    if said { Ok(()) } else { Err(Untrusted::EventDiffers) }
+    agrees(said)
 }
