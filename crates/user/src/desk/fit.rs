@@ -1,7 +1,7 @@
 //! What one message is to one request.
 
 use agent_otp_domain::{CLOCK_SKEW_MAX, Code, ContentPattern, Filter, Purpose, Wanted};
-use agent_otp_trust::{Verdict, VerifiedRequest};
+use agent_otp_trust::{Decision, Verdict, VerifiedRequest};
 
 use super::shelf::Kept;
 use crate::extract::{self, Extraction};
@@ -27,52 +27,47 @@ impl Fit {
     /// narrowing, each on its own; then its code, and what that is for.
     pub(super) fn of(kept: &Kept, request: &VerifiedRequest) -> Self {
         let Some((_, decision, _)) = request.approval() else { return Self::No };
-        let message = &kept.message;
-        let opened_at = request.request.heading.made_at.before(CLOCK_SKEW_MAX);
-        let is_late = message.received_at < opened_at;
-        let came_after = kept.came_at.is_some_and(|came_at| came_at >= request.request.heading.made_at);
-        if (is_late && !came_after) || message.received_at >= decision.expires_at {
-            return Self::No;
-        }
-        let narrowing = match &decision.verdict {
-            Verdict::Approve { narrowing, .. } => narrowing.as_ref(),
-            Verdict::Deny {} => return Self::No,
-        };
+        let Some(is_late) = is_late(kept, request, decision) else { return Self::No };
+        let Verdict::Approve { narrowing, .. } = &decision.verdict else { return Self::No };
         let asked = &request.request.filter;
         let filters: Vec<&Filter> = std::iter::once(asked).chain(narrowing).collect();
-        if !filters.iter().all(|filter| is_admitted(message, filter)) {
+        if !filters.iter().all(|filter| is_admitted(&kept.message, filter)) {
             return Self::No;
         }
         let shape = filters.iter().rev().find_map(|filter| filter.shape.as_ref());
         let domains = asked.sender.domains();
         let found = match asked.wanted {
             Wanted::Code => kept.findings().code_for(shape, domains),
-            Wanted::Link => extract::link_for(&message.text, domains),
+            Wanted::Link => extract::link_for(&kept.message.text, domains),
         };
-        if let Extraction::None = found {
-            return Self::No;
+        let code = match found {
+            Extraction::Code(code, _) => Some(code),
+            Extraction::Ambiguous | Extraction::Conflicting if !is_late => None,
+            Extraction::Ambiguous | Extraction::Conflicting | Extraction::None => return Self::No,
+        };
+        let is_allowed = |purpose| filters.iter().all(|filter| filter.allows(Some(purpose)));
+        if let Some(other) = kept.purpose(asked.wanted).filter(|purpose| !is_allowed(*purpose)) {
+            return Self::OtherPurpose(other);
         }
-        let purpose = kept.purpose(asked.wanted);
-        match (found, purpose) {
-            (Extraction::None, _) => Self::No,
-            (Extraction::Ambiguous | Extraction::Conflicting, _) if is_late => Self::No,
-            (_, Some(purpose)) if !filters.iter().all(|filter| filter.allows(Some(purpose))) => {
-                Self::OtherPurpose(purpose)
-            }
-            (Extraction::Ambiguous | Extraction::Conflicting, _) => Self::Unclear(match asked.wanted {
+        let mut shapes = filters.iter().filter_map(|filter| filter.shape);
+        match code {
+            Some(code) if !shapes.all(|shape| shape.fits(code.expose())) => Self::No,
+            Some(_) if is_late => Self::Late,
+            Some(code) => Self::Code(code),
+            None => Self::Unclear(match asked.wanted {
                 Wanted::Code => kept.findings().choices(shape),
                 Wanted::Link => Vec::new(),
             }),
-            (Extraction::Code(code, _), _) => {
-                let mut shapes = filters.iter().filter_map(|filter| filter.shape);
-                match shapes.all(|shape| shape.fits(code.expose())) {
-                    true if is_late => Self::Late,
-                    true => Self::Code(code),
-                    false => Self::No,
-                }
-            }
         }
     }
+}
+
+/// Whether the message is from before the request by its own clock, and came after it; none if it is outside the window.
+fn is_late(kept: &Kept, request: &VerifiedRequest, decision: &Decision) -> Option<bool> {
+    let (received_at, asked_at) = (kept.message.received_at, request.request.heading.made_at);
+    let is_late = received_at < asked_at.before(CLOCK_SKEW_MAX);
+    let came_after = kept.came_at.is_some_and(|came_at| came_at >= asked_at);
+    ((!is_late || came_after) && received_at < decision.expires_at).then_some(is_late)
 }
 
 fn is_admitted(message: &Message, filter: &Filter) -> bool {
