@@ -137,7 +137,7 @@ impl Connection {
         let (connected, connects) = watch::channel(0_u64);
         let (up, is_up) = watch::channel(true);
         let (lost, lost_at) = watch::channel(None);
-        let count = move || connected.send_modify(|count| *count = count.saturating_add(1));
+        let told = Told { connected, up, lost };
         let (options, other_key) = secured(login)?;
         let client = options
             .name(format!("agent-otp {who:?}"))
@@ -152,27 +152,7 @@ impl Connection {
                 Duration::from_millis(20).saturating_mul(attempt).min(RECONNECT_MAX)
             })
             .event_callback(move |event| {
-                match &event {
-                    Event::Connected => {
-                        up.send_replace(true);
-                        count();
-                    }
-                    Event::Disconnected => {
-                        debug!("the broker is gone");
-                        lost.send_replace(Some(Instant::now()));
-                        up.send_replace(false);
-                    }
-                    // A permission that is missing shows only here; the request itself just times out.
-                    Event::ServerError(error) => warn!(%error, "the broker refuses"),
-                    // What was dropped is not known: it is all asked for again.
-                    Event::SlowConsumer(subscription) => {
-                        warn!(subscription, "messages are dropped");
-                        count();
-                    }
-                    Event::LameDuckMode | Event::Draining | Event::Closed | Event::ClientError(_) => {
-                        debug!(%event, "connection");
-                    }
-                }
+                told.hear(&event);
                 std::future::ready(())
             })
             .connect(&login.server.url)
@@ -212,6 +192,40 @@ impl Connection {
     pub async fn flush(&self) {
         if let Err(error) = self.client.flush().await {
             debug!(%error, "flush");
+        }
+    }
+}
+
+/// Where those who wait learn what the client hears of its connection.
+struct Told {
+    connected: watch::Sender<u64>,
+    up: watch::Sender<bool>,
+    lost: watch::Sender<Option<Instant>>,
+}
+
+impl Told {
+    fn hear(&self, event: &Event) {
+        let count = || self.connected.send_modify(|count| *count = count.saturating_add(1));
+        match event {
+            Event::Connected => {
+                self.up.send_replace(true);
+                count();
+            }
+            Event::Disconnected => {
+                debug!("the broker is gone");
+                self.lost.send_replace(Some(Instant::now()));
+                self.up.send_replace(false);
+            }
+            // A permission that is missing shows only here; the request itself just times out.
+            Event::ServerError(error) => warn!(%error, "the broker refuses"),
+            // What was dropped is not known: it is all asked for again.
+            Event::SlowConsumer(subscription) => {
+                warn!(subscription, "messages are dropped");
+                count();
+            }
+            Event::LameDuckMode | Event::Draining | Event::Closed | Event::ClientError(_) => {
+                debug!(%event, "connection");
+            }
         }
     }
 }

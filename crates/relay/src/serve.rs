@@ -156,7 +156,8 @@ impl Relay {
         }
     }
 
-    async fn reply(&self, caller: &Caller, incoming: &Incoming) -> Result<Answered, Refusal> {
+    /// What is asked, if it can be read, and this member may ask it here.
+    fn ask<'a>(&self, caller: &Caller, incoming: &'a Incoming) -> Result<&'a Ask, Refusal> {
         if self.owners.as_ref().is_some_and(|owners| !owners.serve(&caller.owner)) {
             let message = format!(
                 "this relay does not serve the owner {}; whoever runs it adds an owner with `agent-otp-relay owner add`",
@@ -164,25 +165,22 @@ impl Relay {
             );
             return Err(Refusal::new(RefusalCode::Forbidden, message));
         }
-        let ask = match &incoming.ask {
-            Ok(ask) if ask.verb() == incoming.verb => ask.clone(),
-            Ok(_) => {
-                return Err(Refusal::new(
-                    RefusalCode::Malformed,
-                    "the body says another verb than the subject",
-                ));
-            }
-            Err(error) => {
-                return Err(Refusal::new(
-                    RefusalCode::Malformed,
-                    format!("the command cannot be read: {error}"),
-                ));
-            }
-        };
+        let malformed = |message: String| Refusal::new(RefusalCode::Malformed, message);
+        let ask = incoming
+            .ask
+            .as_ref()
+            .map_err(|error| malformed(format!("the command cannot be read: {error}")))?;
+        if ask.verb() != incoming.verb {
+            return Err(malformed("the body says another verb than the subject".to_owned()));
+        }
         if !Verb::of(caller.role).contains(&incoming.verb) {
             return Err(Refusal::new(RefusalCode::Forbidden, "this is not for your role to ask"));
         }
-        let reply = match ask {
+        Ok(ask)
+    }
+
+    async fn reply(&self, caller: &Caller, incoming: &Incoming) -> Result<Answered, Refusal> {
+        let reply = match self.ask(caller, incoming)?.clone() {
             Ask::Request { statement } => self.request(caller, statement).await?,
             Ask::Approve { statement } => self.approve(caller, statement).await?,
             Ask::Deny { statement } => self.deny(caller, statement).await?,
