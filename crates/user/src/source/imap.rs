@@ -131,7 +131,12 @@ async fn check(account: &Account, found: &mut Vec<Finding>) -> Result<(), (Strin
     found.push(Finding::works("login", account.user.clone()));
     for folder in &account.folders {
         let what = format!("folder {folder}");
-        connection.examine(folder).await.map_err(failed(&what))?;
+        if let Err(error) = connection.examine(folder).await {
+            if let Ok(there) = connection.folders().await {
+                found.push(Finding::works("folders", format!("the server has {}", shown(&there))));
+            }
+            return Err((what, error));
+        }
         found.push(Finding::works(what, "can be read, and is not changed"));
     }
     found.push(if connection.can("IDLE") {
@@ -144,6 +149,12 @@ async fn check(account: &Account, found: &mut Vec<Finding>) -> Result<(), (Strin
     });
     connection.log_out().await;
     Ok(())
+}
+
+/// Names, to be copied into a list.
+fn shown(names: &[String]) -> String {
+    let quoted = |name: &String| format!("\"{}\"", agent_otp_domain::visible(name));
+    names.iter().map(quoted).collect::<Vec<_>>().join(", ")
 }
 
 impl Source for Mailbox {

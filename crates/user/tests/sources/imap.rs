@@ -262,7 +262,7 @@ async fn a_check_says_how_far_it_comes_and_what_to_do() {
     let password = dovecot.path("wrong").display().to_string();
     for (table, expected) in [
         (table.replace(dovecot.path("password").to_str().unwrap(), &password), "login Fails"),
-        (table.clone() + "folders = [\"Spam\"]\n", "folder Spam Fails"),
+        (table.clone() + "folders = [\"Spam\"]\n", "folders Works, folder Spam Fails"),
         (table.replace("host = \"localhost\"", "host = \"127.0.0.2\""), "connect Fails"),
         (
             table.lines().filter(|line| !line.starts_with("ca_file")).collect::<Vec<_>>().join("\n"),
@@ -272,6 +272,9 @@ async fn a_check_says_how_far_it_comes_and_what_to_do() {
         let found = outcomes(&table).await;
         assert!(found.ends_with(expected), "{found}");
     }
+    let found = check(&(table.clone() + "folders = [\"Spam\"]\n")).await;
+    let there = found.iter().find(|finding| finding.what == "folders").unwrap();
+    assert_eq!(there.text, "the server has \"INBOX\"");
     let mut found = check(&table.replace(dovecot.path("password").to_str().unwrap(), &password)).await;
     let told = found.pop().unwrap().text;
     assert!(told.starts_with("the server does not let this user log in ("), "{told}");

@@ -27,6 +27,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 const COMMAND_MAX: Duration = Duration::from_mins(10);
 /// How much is read at once.
 const BLOCK_OCTETS: usize = 16 * 1_024;
+/// How many folders are named to a person.
+const FOLDERS_MAX: usize = 50;
 /// What is asked of each message before it is fetched.
 const ITEMS: &str = "(UID INTERNALDATE RFC822.SIZE)";
 
@@ -134,13 +136,31 @@ impl Connection {
             Untagged::UidValidity(number) => examined.uid_validity = number,
             Untagged::UidNext(number) => examined.uid_next = Some(number),
             Untagged::Exists(number) => examined.exists = number,
-            Untagged::Message(_) | Untagged::Capabilities(_) | Untagged::Well | Untagged::Other => {}
+            Untagged::Message(_)
+            | Untagged::Capabilities(_)
+            | Untagged::Folder(_)
+            | Untagged::Well
+            | Untagged::Other => {}
         });
         opened.await.map_err(|error| {
             refused(error, |said| ImapError::NoFolder { folder: folder.to_owned(), said })
         })?;
         self.has_news = false;
         Ok(examined)
+    }
+
+    /// The folders that can be opened, as the server calls them; of very many, the first.
+    pub(super) async fn folders(&mut self) -> Result<Vec<String>, ImapError> {
+        let mut folders = Vec::new();
+        self.command("LIST", "LIST \"\" \"*\"", |told| {
+            if let Untagged::Folder(folder) = told
+                && folders.len() < FOLDERS_MAX
+            {
+                folders.push(folder);
+            }
+        })
+        .await?;
+        Ok(folders)
     }
 
     /// Lists the messages from this UID on. The last message is always among them, whatever its UID.

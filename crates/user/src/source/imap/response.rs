@@ -1,7 +1,9 @@
 //! One response of a server (RFC 9051): where it ends, and what it says as far as that matters here.
 
 use agent_otp_domain::Timestamp;
-use imap_proto::{self as proto, AttributeValue, Capability, MailboxDatum, Outcome, ResponseCode, Status};
+use imap_proto::{
+    self as proto, AttributeValue, Capability, MailboxDatum, NameAttribute, Outcome, ResponseCode, Status,
+};
 use mail_parser::DateTime;
 use zeroize::Zeroizing;
 
@@ -38,6 +40,8 @@ pub(super) enum Untagged {
     Capabilities(Vec<String>),
     UidValidity(u32),
     UidNext(u32),
+    /// A folder that can be opened, as the server calls it.
+    Folder(String),
     /// It is well, or knows the client already.
     Well,
     /// Anything else.
@@ -126,6 +130,11 @@ fn untagged(response: proto::Response<'_>) -> Untagged {
         } => Untagged::UidNext(number),
         proto::Response::Data { status: Status::Ok | Status::PreAuth, .. } => Untagged::Well,
         proto::Response::MailboxData(MailboxDatum::Exists(number)) => Untagged::Exists(number),
+        proto::Response::MailboxData(MailboxDatum::List(folder))
+            if !folder.name_attributes.contains(&NameAttribute::NoSelect) =>
+        {
+            Untagged::Folder(folder.name.into_owned())
+        }
         proto::Response::Fetch(_, attributes) => message(attributes),
         _ => Untagged::Other,
     }
@@ -203,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_matters_is_read_and_the_rest_passed_over() {
+    fn what_a_server_tells_is_read() {
         let Response::Untagged(Untagged::Message(listed)) = read(b"* 12 FETCH (UID 7 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" RFC822.SIZE 3 BODY[] {3}\r\na\0b)\r\n") else {
             panic!("a message")
         };
@@ -231,7 +240,23 @@ mod tests {
         };
         assert_eq!((tag.as_str(), is_ok), ("A7", false));
         assert!(said.contains("Invalid credentials"), "{said}");
-        // RFC 9051 lets a server say in UTF-8 what RFC 3501 has it say in ASCII.
+        let Response::Untagged(Untagged::Capabilities(names)) =
+            read(b"* CAPABILITY IMAP4rev1 IDLE AUTH=PLAIN AUTH=XOAUTH2 SASL-IR\r\n")
+        else {
+            panic!("capabilities")
+        };
+        assert_eq!(names, ["IMAP4REV1", "IDLE", "AUTH=PLAIN", "AUTH=XOAUTH2", "SASL-IR"]);
+        let Response::Untagged(Untagged::Folder(name)) =
+            read(b"* LIST (\\HasNoChildren) \"/\" \"[Gmail]/All Mail\"\r\n")
+        else {
+            panic!("a folder")
+        };
+        assert_eq!(name, "[Gmail]/All Mail");
+    }
+
+    /// RFC 9051 lets a server say in UTF-8 what RFC 3501 has it say in ASCII.
+    #[test]
+    fn a_server_may_say_it_in_any_language() {
         let Response::Tagged { tag, is_ok, said } =
             read("A3 NO [AUTHENTICATIONFAILED] Ungültiges Passwort\r\n".as_bytes())
         else {
@@ -248,12 +273,12 @@ mod tests {
             panic!("a message")
         };
         assert_eq!(listed.body.unwrap().as_slice(), "ü".as_bytes());
-        let Response::Untagged(Untagged::Capabilities(names)) =
-            read(b"* CAPABILITY IMAP4rev1 IDLE AUTH=PLAIN AUTH=XOAUTH2 SASL-IR\r\n")
-        else {
-            panic!("capabilities")
-        };
-        assert_eq!(names, ["IMAP4REV1", "IDLE", "AUTH=PLAIN", "AUTH=XOAUTH2", "SASL-IR"]);
+    }
+
+    #[test]
+    fn what_nobody_asked_about_is_passed_over() {
+        let noselect = read(b"* LIST (\\Noselect) \"/\" \"[Gmail]\"\r\n");
+        assert!(matches!(noselect, Response::Untagged(Untagged::Other)));
         for odd in ["* WHAT\r\n", "\r\n", "* 1 FETCH (UID)\r\n", "* OK [\r\n", "\u{fffd}\r\n"] {
             assert!(
                 !matches!(
