@@ -8,6 +8,7 @@ use agent_otp_jetstream::clock;
 use agent_otp_trust::VerifiedRequest;
 use agent_otp_user::{Notices, View};
 use futures_util::FutureExt as _;
+use tokio::sync::mpsc;
 
 use crate::place::Place;
 use crate::print;
@@ -35,6 +36,29 @@ pub(crate) fn view(place: &Place, request: &VerifiedRequest) -> View {
             view
         }
     }
+}
+
+/// Tells of every request that waits for the user, as long as anything runs.
+pub(crate) async fn announce(place: &Place, asked: Option<mpsc::Receiver<VerifiedRequest>>) {
+    if let Some(mut asked) = asked {
+        while let Some(request) = asked.recv().await {
+            for line in announced(&view(place, &request), &place.typed()) {
+                print::say(&line);
+            }
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+/// What is asked, and how it is answered.
+fn announced(view: &View, program: &str) -> Vec<String> {
+    let View { id, agent, reason, sender, .. } = view;
+    // The agent's words end where the last quotation mark stands, and not where the agent puts one.
+    let reason = reason.replace(['“', '”'], "\"");
+    let asked = format!("asked      {id}  {agent}: “{reason}” from {sender}");
+    let careful = view.warning.as_ref().map(|warning| format!("           careful: {warning}"));
+    let answer = format!("           {program} approve {id}   (or deny)");
+    [asked].into_iter().chain(careful).chain([answer]).collect()
 }
 
 /// Asks the relay, and tells if it takes long because nobody answers.

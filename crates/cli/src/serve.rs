@@ -15,7 +15,7 @@ use crate::host::{Host, Own, Which};
 use crate::party::{Capturing, Parties};
 use crate::place::Place;
 use crate::way::As;
-use crate::{interrupt, print, setup, up};
+use crate::{asked, interrupt, print, setup, up};
 
 pub(crate) async fn run(place: &Place, part: Serve) -> anyhow::Result<ExitCode> {
     // Before signals are listened to: Ctrl-C at the prompt is the prompt's.
@@ -76,10 +76,13 @@ async fn user(place: &Place, options: ServeUser, stop: CancellationToken) -> any
     let mut parties = Parties::new(place, access, "agent-otp serve user");
     let starting = parties.user(owner, &options.source_ports, &options.mail);
     let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
-    let Capturing { told, .. } = started?;
+    let Capturing { told, asked } = started?;
     ready(place, "The user's side", &url);
     up::greet_sources(&told, options.mail.unverified());
-    serve(parties, stop).await
+    tokio::select! {
+        served = serve(parties, stop) => served,
+        () = asked::announce(place, Some(asked)) => Ok(()),
+    }
 }
 
 async fn capturer(place: &Place, options: ServeCapturer, stop: CancellationToken) -> anyhow::Result<()> {

@@ -3,10 +3,8 @@
 use std::process::ExitCode;
 
 use agent_otp_broker::find_or_install;
-use agent_otp_trust::VerifiedRequest;
+use agent_otp_user::Unverified;
 use agent_otp_user::source::Told;
-use agent_otp_user::{Unverified, View};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Up;
@@ -31,7 +29,7 @@ async fn serve(place: &Place, up: Up, stop: &CancellationToken) -> anyhow::Resul
     let asked = stack.asked.take();
     let served = tokio::select! {
         served = stack.serve(stop, &mut say) => served,
-        () = tell(place, asked) => Ok(()),
+        () = asked::announce(place, asked) => Ok(()),
     };
     say("stopping");
     let stopped = stack.stop().await;
@@ -57,29 +55,6 @@ async fn which(up: &Up, say: &mut dyn FnMut(&str)) -> anyhow::Result<Which> {
     }
     let found = find_or_install(up.nats_server.as_deref(), say).await?;
     Ok(Which::Own(Own { nats_server: found.path, nats_port: up.nats_port, listening: up.listening.clone() }))
-}
-
-/// Tells of every request that waits for the user, as long as anything runs.
-async fn tell(place: &Place, asked: Option<mpsc::Receiver<VerifiedRequest>>) {
-    if let Some(mut asked) = asked {
-        while let Some(request) = asked.recv().await {
-            for line in announced(&asked::view(place, &request), &place.typed()) {
-                print::say(&line);
-            }
-        }
-    }
-    std::future::pending::<()>().await;
-}
-
-/// What is asked, and how it is answered.
-fn announced(view: &View, program: &str) -> Vec<String> {
-    let View { id, agent, reason, sender, .. } = view;
-    // The agent's words end where the last quotation mark stands, and not where the agent puts one.
-    let reason = reason.replace(['“', '”'], "\"");
-    let asked = format!("asked      {id}  {agent}: “{reason}” from {sender}");
-    let careful = view.warning.as_ref().map(|warning| format!("           careful: {warning}"));
-    let answer = format!("           {program} approve {id}   (or deny)");
-    [asked].into_iter().chain(careful).chain([answer]).collect()
 }
 
 /// Says what listens where, and what to type next.

@@ -1,6 +1,6 @@
 //! `serve`: each part of `up` in a process of its own.
 
-use agent_otp_tests::{Parties, Place, Process, RIGHT, strings};
+use agent_otp_tests::{Parties, Place, Process, RIGHT, eventually, strings};
 use rustix::process::Signal;
 
 const FROM: &str = "noreply@github.com";
@@ -38,6 +38,10 @@ async fn what_must_run_once_runs_once_and_ends_in_order() {
     assert!(up.code == Some(1) && up.stderr.contains("another `agent-otp serve broker`"), "{up:?}");
     // Relays hold nothing.
     let other = place.serve(RIGHT, &["relay"]).await;
+
+    let asked = place.request(&[]).await;
+    let line = format!("asked      {}  shopper: ", asked.id);
+    eventually("the user's side to tell it", async || user.said().contains(&line).then_some(())).await;
 
     for part in [user, other, relay, audit, broker] {
         ended(part).await;
