@@ -25,7 +25,7 @@ use std::fmt;
 use agent_otp_domain::{Code, CodeShape, Purpose};
 
 use candidates::{Candidate, Form};
-use score::{Context, Score};
+use score::{Context, Score, Tie};
 
 pub(crate) use alone::alone;
 pub use link::link;
@@ -249,11 +249,12 @@ fn weigh(context: &Context<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, S
         match weighed.iter_mut().find(|(known, _)| known.value == candidate.value) {
             Some((known, best)) => {
                 let in_subject = known.start < context.subject && candidate.start >= context.subject;
-                let points = best.points.max(score.points) + if in_subject { 2.5 } else { 0.0 };
+                let is_repeated = in_subject && (best.unopposed || score.unopposed);
+                let points = best.points.max(score.points) + if is_repeated { 2.5 } else { 0.0 };
                 best.points = points;
                 best.times += score.times;
                 best.another += score.another;
-                best.anchored |= score.anchored;
+                best.tie = best.tie.max(score.tie);
                 best.several |= score.several;
             }
             None => weighed.push((candidate, score)),
@@ -262,6 +263,16 @@ fn weigh(context: &Context<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, S
     for (_, score) in &mut weighed {
         // What is an invoice in one line is no code in another.
         score.points -= if score.another > 0 && score.times > 1 { ANOTHER } else { 0.0 };
+    }
+    let in_question = |(_, score): &&(Candidate, Score)| score.points >= score::SHAPED;
+    if weighed.iter().filter(in_question).count() == 1
+        && let Some((candidate, score)) = weighed.iter_mut().find(|weighed| in_question(&&**weighed))
+        && candidate.form == Form::Digits
+        && score.tie != Tie::None
+        && score.unopposed
+        && score.points < score::RELEASE
+    {
+        score.points += score::ALONE;
     }
     // Beside digits, a word in capitals is a name: `code SPID: 056 341`.
     if weighed.iter().any(|(code, score)| code.form == Form::Digits && score.points >= score::RELEASE) {
@@ -278,7 +289,7 @@ fn choose(weighed: &[(Candidate, Score)], shape: Option<&CodeShape>) -> Extracti
     let next = fitting.next();
     if score.points >= score::RELEASE {
         let margin = |other: &Score| {
-            if score.anchored && other.anchored { score::MARGIN_ANCHORED } else { score::MARGIN }
+            if score.is_anchored() && other.is_anchored() { score::MARGIN_ANCHORED } else { score::MARGIN }
         };
         // `482913 or 771204`: the two are of one kind, in one clause, and nothing is said against either.
         let twins = |(twin, other): &(Candidate, Score)| {
@@ -291,12 +302,16 @@ fn choose(weighed: &[(Candidate, Score)], shape: Option<&CodeShape>) -> Extracti
         }
         let rivals = |(rival, other): &(Candidate, Score)| {
             let alike = rival.form == best.form && rival.value.len() == best.value.len();
-            alike && score.anchored && other.anchored && other.unopposed && other.points >= score::RELEASE
+            alike
+                && score.is_anchored()
+                && other.is_anchored()
+                && other.unopposed
+                && other.points >= score::RELEASE
         };
         if next.is_some_and(rivals) {
             return Extraction::Ambiguous;
         }
-        let certain = score.anchored && score.points >= score::CERTAIN;
+        let certain = score.is_anchored() && score.points >= score::CERTAIN;
         return release(&best.value, if certain { Confidence::High } else { Confidence::Medium });
     }
     let unrivalled = next.is_none() && weighed.iter().all(|(_, other)| other.points < score::RELEASE);
@@ -427,6 +442,16 @@ mod tests {
             "Your support PIN is 4829.",
             "Your Wi-Fi access\nNetwork: Guest\nAccess code: 48291307",
             "Your verification code is in the app. Order (#D-482913)",
+            "Your passcode 719406 was used",
+            "I keep getting codes [#902144]",
+            "We sent a verification code to your phone ending in 0118",
+            "Sample of the sign-in template {{name}}: Your Acme code is 482913",
+            "Verify here: https://acme.example/v?code=482913&t=1",
+            "Secure login with OTP: learn to code in 2026",
+            "Your booking is confirmed.\nConfirmation code: QX7L2M",
+            "Never give anyone your OTP code, CNIC or PIN",
+            "Your temporary password is Tq7#48xM",
+            "Send `Your verification code is 482913` to the parser",
             "Set a new password for the portal (student 22104418)",
             "Your code for the call is below\nJoin by phone, PIN: 614 889 237#",
         ] {
@@ -456,6 +481,13 @@ mod tests {
             "Verify this phone w/ 482913",
             "Use the code below (reference code: QKTM)\n482913",
             "Please enter 4 8 2 9 1 3 in the form",
+            "|  4  8  2  9  1  3  |\nenter the above to sign in",
+            "Your new code\nThe code 118204 no longer works.\nPlease use this one instead: 482913",
+            "Phone on file: +31 6 ****4071\nDevice confirmation code: 482913",
+            "To sign up please type these six digits into the box on our page:\n\n482913",
+            "Code beta3ak 3ala Acme howa 482913",
+            "Apnar Acme code holo 482913",
+            "Code to unlock the device SM-A546E: 482913",
             "To pair your lock CF-200 enter 482913",
             "With 482913 you log in to Acme",
             "Your Acme login: >>> 482-913 <<<",

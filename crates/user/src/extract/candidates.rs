@@ -102,6 +102,7 @@ fn run_length(text: &str, tokens: &[Token]) -> usize {
         let between = text.get(left.end..right.start).unwrap_or_default();
         let is_joint = match between {
             "-" => true,
+            "  " | "   " => left.end - left.start == 1 && right.end - right.start == 1,
             " " | "·" | "‧" | "・" => {
                 let (left, right) = (piece(text, *left), piece(text, *right));
                 (digits(left) && digits(right))

@@ -103,6 +103,7 @@ static HARD: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"\b\d{4}(?:[ -]\d{4}){2,4}\b",
         r"\b\d{2,6}[ -]?(?:[*xX•]{2,}[ -]?)+\d{0,6}\b",
         r"(?:[*•]+|\b[xX]{1,}|\.{2,}|…)[ -]?\d{2,6}\b",
+        r"(?i)\b(?:ending|ends|endend|endet|terminad[ao]|terminée?|terminante|termina|eindigend)\s+(?:(?:in|with|on|by|auf|mit|par|en|con|em|com|op)\s+)?\d{2,6}\b",
         r"[*#]\d+(?:\*\d+)*#|\b\d{3,6}\*\d",
         r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9*]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b",
         // Hashes, tracking numbers, UUIDs: eleven characters or more.
@@ -146,7 +147,7 @@ static SOFT: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         PRICE_BEFORE,
         PRICE_GLUED,
         PRICE_AFTER,
-        r"(?i)\b\d[\d.,]*\s?(?:[%°]|(?:mb|gb|kb|tb|km|kg|ml|mg|mm|cm|kwh|px|pts|ppm|bps|mins?|minutes?|minuten|hours?|days?|seconds?|sms|points?|steps?|calories|miles)\b|बाट)",
+        r"(?i)\b\d(?:[\d.,]*\d)?\s?(?:[%°]|(?:mb|gb|kb|tb|km|kg|ml|mg|mm|cm|kwh|px|pts|ppm|bps|mins?|minutes?|minuten|hours?|days?|seconds?|sms|points?|steps?|calories|miles)\b|बाट)",
         r"\b\d[\d.,]*p\b",
         // So many cases, persons, items: no code is counted.
         r"\b\d{3,}(?:余|多)?[起名件例户戶]",
@@ -173,6 +174,7 @@ mod tests {
             ("from 203.0.113.24 today", "203.0.113.24"),
             ("card 4829 **** **** 1133", "4829 **** **** 1133"),
             ("card XX4410", "XX4410"),
+            ("your phone ending in 0118", "ending in 0118"),
             ("rach ...1332", "...1332"),
             ("parcel 4471-2290-1183", "4471-2290-1183"),
             ("order 114-3941689-8772232", "114-3941689-8772232"),

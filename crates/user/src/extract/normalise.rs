@@ -61,7 +61,7 @@ static EMPHASIS: LazyLock<Regex> =
     LazyLock::new(|| regex(r"\*{1,3}([A-Za-z0-9](?:[A-Za-z0-9 -]{0,14}[A-Za-z0-9])?)\*{1,3}"));
 static GLUED_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"(?i)((?:^|[^0-9a-z-])(?:[a-z]*code|otp|pin|tan|password|is|are|to)[:=-]?)-?([0-9]{4,10}(?:[^0-9]|$))",
+        r"(?i)((?:^|[^0-9a-z&?/_.-])(?:[a-z]*code|otp|pin|tan|password|is|are|to)[:=-]?)-?([0-9]{4,10}(?:[^0-9]|$))",
     )
 });
 static GLUED_AFTER: LazyLock<Regex> = LazyLock::new(|| {
@@ -176,6 +176,7 @@ mod tests {
             ("Your code is **482913**.", "Your code is  482913 ."),
             ("OTP-482913", "OTP- 482913"),
             ("EM-OTP-00417", "EM-OTP-00417"),
+            ("https://acme.example/v?id=1&code=482913&t=1", "https://acme.example/v?id=1&code=482913&t=1"),
         ] {
             assert_eq!(*part(text), parted);
         }

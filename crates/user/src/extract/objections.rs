@@ -42,18 +42,25 @@ impl Context<'_> {
             (self.is_cited(candidate), 8.0),
             (self.is_in_a_list(candidate), 6.0),
             (is_mixed && is_name(place, candidate, named, is_your), 4.0),
-            (is_mixed && is_slogan(&candidate.value), 4.0),
+            (is_mixed && (is_slogan(&candidate.value) || is_chat_word(&candidate.value)), 4.0),
             (is_spent, 8.0),
             (says(Meaning::Lure), 8.0),
             (self.only_advertises(), 7.0),
             (self.opens_another(place, candidate), 8.0),
+            (candidate.form != Form::Digits && self.is_about_a_booking(), 8.0),
             (before(Meaning::Backup), 20.0),
             (number.ends_with('#') && named == Named::Not, 3.0),
+            (number.ends_with("[#") && place.after.starts_with(']'), 8.0),
+            // Whoever fills it in has not yet.
+            (self.text.contains("{{"), 8.0),
             (is_glued && named != Named::Anchored, 3.0),
             (self.is_labelled_aside(candidate), 5.0),
             // As one types it into a telephone.
             (place.after.starts_with('#') && candidate.form == Form::Digits, 4.0),
             (place.in_tag, 5.0),
+            (is_mixed && is_part_of_a_secret(place), 8.0),
+            // `SM-A546E: 482913`
+            (is_mixed && place.after.starts_with(':'), 4.0),
         ];
         objections.into_iter().filter(|(holds, _)| *holds).map(|(_, points)| points).sum()
     }
@@ -75,13 +82,25 @@ impl Context<'_> {
         self.phrases.of(Meaning::Promo).iter().nth(1).is_some() && !of_account.iter().any(speaks_of)
     }
 
+    /// Whether the message tells of what was booked, which letters and digits name, and of no account.
+    fn is_about_a_booking(&self) -> bool {
+        let speaks_of = |meaning: &Meaning| self.phrases.of(*meaning).any();
+        let of_account = [Meaning::Strong, Meaning::Login, Meaning::SignUp, Meaning::Reset, Meaning::Enter];
+        speaks_of(&Meaning::Booking) && !of_account.iter().any(speaks_of)
+    }
+
     /// Whether somebody tells of a code in the words of its message: `it looks routine: "Your code is 482913."`
-    fn is_cited(&self, candidate: &Candidate) -> bool {
+    pub(super) fn is_cited(&self, candidate: &Candidate) -> bool {
         let (head, tail) = line(self.text, candidate);
-        let Some((told, cited)) = head.rfind(['"', '“', '„', '«']).and_then(|at| head.split_at_checked(at))
+        let Some((told, cited)) =
+            head.rfind(['"', '“', '„', '«', '`']).and_then(|at| head.split_at_checked(at))
         else {
             return false;
         };
+        let as_code = |text: &str| text.matches('`').count() % 2 == 1;
+        if cited.starts_with('`') {
+            return as_code(head) && words(cited) > 1 && tail.contains('`');
+        }
         let is_closed =
             cited.contains(['”', '»']) || (cited.starts_with('"') && told.matches('"').count() % 2 == 1);
         let above = self.text.get(..candidate.start - head.len()).unwrap_or_default().trim_end();
@@ -108,7 +127,7 @@ impl Context<'_> {
         let (head, _) = line(self.text, candidate);
         let start = candidate.start - head.len();
         let is_labelled = head.trim_end().ends_with(':') && head.len() <= OTHER_REACH;
-        if !is_labelled || self.phrases.of(Meaning::Strong).within(start, candidate.start) {
+        if !is_labelled || self.is_strong(start, candidate.start) {
             return false;
         }
         let above = self.text.get(..start).unwrap_or_default().trim_end();
@@ -222,6 +241,23 @@ fn is_slogan(value: &str) -> bool {
         && word.len() >= if is_year { 3 } else { 4 }
         && word.bytes().all(|byte| byte.is_ascii_uppercase())
         && pronounceable(word)
+}
+
+/// Whether a sign joins it to what is before or after it, as in a password: `Tq7#48xM`.
+fn is_part_of_a_secret(place: &Place<'_>) -> bool {
+    let is_sign = |c: char| "!#$%&+@^_~".contains(c);
+    let joins = |sign: Option<char>, beyond: Option<char>| {
+        sign.is_some_and(is_sign) && beyond.is_some_and(|c| c.is_ascii_alphanumeric())
+    };
+    let (mut before, mut after) = (place.before.chars().rev(), place.after.chars());
+    joins(before.next(), before.next()) || joins(after.next(), after.next())
+}
+
+/// Whether it is a word of a language that writes some of its letters as digits: `beta3ak`, `wa7ed`.
+fn is_chat_word(value: &str) -> bool {
+    let small = value.bytes().skip(1).all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let is_one_digit = value.bytes().filter(u8::is_ascii_digit).count() == 1;
+    small && is_one_digit && value.ends_with(|c: char| c.is_ascii_alphabetic())
 }
 
 /// How many words a text has.

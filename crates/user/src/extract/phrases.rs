@@ -64,10 +64,12 @@ pub(super) enum Meaning {
     Backup,
     /// What a number opens that is no account: a network, a meeting, a gift card.
     Elsewhere,
+    /// What is booked: a hotel, a flight, a table.
+    Booking,
 }
 
 /// The section of `phrases.txt` for each meaning, in the order of [`Meaning`].
-const SECTIONS: [(&str, Meaning); 22] = [
+const SECTIONS: [(&str, Meaning); 23] = [
     ("strong", Meaning::Strong),
     ("word", Meaning::Word),
     ("purpose", Meaning::Purpose),
@@ -90,6 +92,7 @@ const SECTIONS: [(&str, Meaning); 22] = [
     ("lure", Meaning::Lure),
     ("backup", Meaning::Backup),
     ("elsewhere", Meaning::Elsewhere),
+    ("booking", Meaning::Booking),
 ];
 
 /// Every place where a phrase of one meaning occurs, in order.

@@ -16,20 +16,35 @@ pub(super) const MARGIN: f32 = 1.2;
 /// By how much it must lead one that is announced as well.
 pub(super) const MARGIN_ANCHORED: f32 = 2.5;
 
+/// What it is worth, in points, that no other number comes into question beside one near a word for a code.
+pub(super) const ALONE: f32 = 1.0;
+
 /// How far a word like `order` reaches to its number, in bytes.
 pub(super) const OTHER_REACH: usize = 40;
+
+/// How far what tells the reader to enter it reaches, in bytes, to one that has a line of its own.
+const ALONE_REACH: usize = 120;
+
+/// What ties a candidate to a word for a code.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tie {
+    None,
+    /// The word stands near it, and no other number between them.
+    Near,
+    /// The text announces it: `code: …`, `… is your code`.
+    Anchored,
+}
 
 /// What a candidate is worth.
 #[derive(Clone, Copy)]
 pub(super) struct Score {
     pub(super) points: f32,
-    /// Whether the text announces it: `code: …`, `… is your code`.
-    pub(super) anchored: bool,
+    pub(super) tie: Tie,
     /// Whether the text announces several codes: `codes: …`.
     pub(super) several: bool,
     /// How often it stands in the text.
     pub(super) times: u32,
-    /// How often the text calls it another number: `invoice 482913`.
+    /// How often the text calls it another number, or one in a message that it cites: `invoice 482913`.
     pub(super) another: u32,
     /// Whether nothing speaks against it.
     pub(super) unopposed: bool,
@@ -67,6 +82,12 @@ enum Entered {
     Not,
 }
 
+impl Score {
+    pub(super) fn is_anchored(&self) -> bool {
+        self.tie == Tie::Anchored
+    }
+}
+
 impl Context<'_> {
     /// Weighs one candidate.
     pub(super) fn score(&self, candidate: &Candidate) -> Score {
@@ -79,20 +100,25 @@ impl Context<'_> {
         let anchored = word && (named == Named::Anchored || named == Named::Adjacent || is_your);
 
         let entered = self.told_to_enter(&place, candidate);
+        let is_entered = entered != Entered::Not;
         let mut points = prior(candidate, anchored || entered == Entered::Directly);
         points += match (strong, word) {
             (true, _) => 5.0,
             (false, true) => 2.5,
             (false, false) => 0.0,
         };
-        if !strong && self.strong_anywhere(entered != Entered::Not) {
+        if !strong && self.strong_anywhere(is_entered) {
             points += 3.0;
         }
         points += match named {
             Named::Anchored => 3.5,
             Named::Adjacent => 3.0,
             // `Sign-in: 482913`, where the code is called so elsewhere.
-            Named::Near if !word && self.is_for(&place) && self.phrases.of(Meaning::Word).any() => 2.5,
+            Named::Near
+                if !word && (self.is_for(&place) || is_entered) && self.phrases.of(Meaning::Word).any() =>
+            {
+                2.5
+            }
             Named::Near => 1.5,
             Named::Not => 0.0,
         };
@@ -116,10 +142,15 @@ impl Context<'_> {
             points = 0.0;
         }
         let several = self.phrases.of(Meaning::Plural).within(place.start, candidate.start);
-        let another = u32::from(named == Named::Not && self.names_another(&place, candidate));
+        let is_another = named == Named::Not && self.names_another(&place, candidate);
+        let another = u32::from(is_another || self.is_cited(candidate));
         Score {
             points,
-            anchored,
+            tie: match anchored {
+                true => Tie::Anchored,
+                false if word && !is_year(candidate) && self.is_near_word(&place, candidate) => Tie::Near,
+                false => Tie::None,
+            },
             several,
             another,
             times: 1,
@@ -136,7 +167,7 @@ impl Context<'_> {
     }
 
     /// Whether a clause names a one-time code, or a code and what it is for.
-    fn is_strong(&self, start: usize, end: usize) -> bool {
+    pub(super) fn is_strong(&self, start: usize, end: usize) -> bool {
         let says = |meaning: &Meaning| self.phrases.of(*meaning).within(start, end);
         says(&Meaning::Strong)
             || (says(&Meaning::Word) && (PURPOSES.iter().any(says) || ACTIONS.iter().any(says)))
@@ -166,6 +197,17 @@ impl Context<'_> {
         strong.into_iter().chain(word).map(|(_, end)| end).max()
     }
 
+    /// Whether no other number stands between the candidate and a code word before or after it, and not much else.
+    fn is_near_word(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
+        let before = self.last_word(place.start, candidate.start).map(|end| (end, candidate.start));
+        let first = |meaning: Meaning| self.phrases.of(meaning).first_within(candidate.end, place.end);
+        let after =
+            first(Meaning::Strong).into_iter().chain(first(Meaning::Word)).map(|(start, _)| start).min();
+        let gaps = before.into_iter().chain(after.map(|start| (candidate.end, start)));
+        gaps.filter_map(|(from, to)| self.text.get(from..to))
+            .any(|gap| gap.len() <= OTHER_REACH && !has_number(gap))
+    }
+
     /// How the words before the candidate name it.
     fn named(&self, place: &Place<'_>, candidate: &Candidate) -> Named {
         let head = self.text.get(place.start..candidate.start).unwrap_or_default();
@@ -180,7 +222,7 @@ impl Context<'_> {
             Named::Anchored
         } else if gap.chars().all(|c| is_wrapping(c) || matches!(c, '#' | '-' | '\n' | ',' | '.')) {
             Named::Adjacent
-        } else if gap.len() <= OTHER_REACH && !gap.contains(|c: char| c.is_ascii_digit()) {
+        } else if gap.len() <= OTHER_REACH && !has_number(gap) {
             Named::Near
         } else {
             Named::Not
@@ -213,9 +255,11 @@ impl Context<'_> {
         };
         let after = enter.first_within(candidate.end, place.end).filter(|(_, end)| !is_followed(*end));
         let after = after.map(|(start, _)| (candidate.end, start));
+        // What has a line of its own is what the one above is about.
+        let reach = if place.alone { ALONE_REACH } else { OTHER_REACH };
         let is_near = before.into_iter().chain(after).any(|(from, to)| {
             let gap = between(from, to);
-            gap.len() <= OTHER_REACH && !gap.contains(|c: char| c.is_ascii_digit())
+            gap.len() <= reach && !has_number(gap)
         });
         if is_near || self.confirms_with(place, candidate) { Entered::Near } else { Entered::Not }
     }
@@ -233,7 +277,9 @@ impl Context<'_> {
         let after = place.after.trim_start_matches([' ', '"', '\'']);
         let next = after.split(part).next().unwrap_or_default();
         let last = place.before.trim_end().rsplit(part).next().unwrap_or_default();
-        let shouted = shouts(next) || (named != Named::Adjacent && shouts(last));
+        // In `your OTP, CNIC or PIN` it is one of several things.
+        let is_listed = place.before.trim_end().ends_with(',');
+        let shouted = is_listed || shouts(next) || (named != Named::Adjacent && shouts(last));
         // In `your PASSWORD is 4829` the word announces, and is not announced.
         let announces = after.starts_with(':') || self.follows(Meaning::Is, after, place, candidate);
         let (before, behind) = line(self.text, candidate);
@@ -252,10 +298,9 @@ const ACTIONS: [Meaning; 4] = [Meaning::SignUp, Meaning::Payment, Meaning::Chang
 /// What the form alone says.
 fn prior(candidate: &Candidate, anchored: bool) -> f32 {
     let length = candidate.value.bytes().filter(|byte| *byte != b'-').count();
-    let is_year = matches!(candidate.value.get(..2), Some("19" | "20"));
     let has_small_letters = candidate.value.bytes().any(|byte| byte.is_ascii_lowercase());
     match candidate.form {
-        Form::Digits if length == 4 && !anchored && is_year => -2.0,
+        Form::Digits if !anchored && is_year(candidate) => -2.0,
         Form::Digits if length == 6 => 1.0,
         Form::Digits if length <= 8 => 0.5,
         Form::Digits if length == 9 => -0.5,
@@ -264,6 +309,22 @@ fn prior(candidate: &Candidate, anchored: bool) -> f32 {
         Form::Mixed => -0.5,
         Form::Capitals => -0.5,
     }
+}
+
+/// Whether it looks like a year of these two centuries.
+fn is_year(candidate: &Candidate) -> bool {
+    candidate.form == Form::Digits
+        && candidate.value.len() == 4
+        && matches!(candidate.value.get(..2), Some("19" | "20"))
+}
+
+/// Whether a number stands there; in `beta3ak 3ala` the digits are letters.
+fn has_number(text: &str) -> bool {
+    let is_number = |word: &str| {
+        let digits = word.bytes().take_while(u8::is_ascii_digit).count();
+        digits > 1 || (digits == 1 && word.len() == 1)
+    };
+    text.split(|c: char| !c.is_alphanumeric()).any(is_number)
 }
 
 /// Words that warnings and buttons shout.

@@ -39,7 +39,7 @@ static REPLY: LazyLock<Regex> = LazyLock::new(|| {
             (?:on|am|le|el|il|em|op|den|dnia|dne|w\ dniu|pe|la)\b[^\n]{4,200}(?:\n[^\n]{0,200})?
             \b(?:wrote|schrieb|a\ [ée]crit|escribi[óo]|ha\ scritto|escreveu|schreef|skrev|kirjoitti|napisa[łl]\(?a?\)?|napsal\(?a?\)?|a\ scris)\b[^\n]{0,120}(?:\n[^\n]{0,120})?:[\ \t]*\r?$
             | [^\n]{0,200}(?:пишет|написал\(?а?\)?|のメッセージ|写道|寫道|님이\ 작성)[^\n]{0,40}[:：][\ \t]*\r?$
-            | -{2,}[\ \t]*(?:original\ message|urspr[üu]ngliche\ nachricht|message\ d.origine|mensaje\ original|messaggio\ originale|mensagem\ original|oorspronkelijk\ bericht|исходное\ сообщение)[\ \t]*-{2,}
+            | -{2,}[\ \t]*(?:original\ message|urspr[üu]ngliche\ nachricht|message\ d.origine|mensaje\ original|messaggio\ originale|mensagem\ original|oorspronkelijk\ bericht|ursprungligt\ meddelande|oprindelig\ meddelelse|opprinnelig\ melding|alkuper[äa]inen\ viesti|(?:oryginalna\ )?wiadomo[śs][ćc](?:\ oryginalna)?|p[ůu]vodn[íi]\ (?:zpr[áa]va|e-mail)|p[ôo]vodn[áa]\ spr[áa]va|eredeti\ [üu]zenet|mesaj\ original|(?:orijinal|[öo]zg[üu]n)\ (?:mesaj|ileti)|αρχικ[όο]\ μ[ήη]νυμα|元のメッセージ|原始邮件|原始郵件|원본\ 메시지|원본\ 메일|оригінальне\ повідомлення|исходное\ сообщение)[\ \t]*-{2,}
             | _{10,}[\ \t]*\r?\n[\ \t]*(?:from|von|de|da|van|от|fr[åa]n|fra)\b[^\n]*:
         )",
     )
