@@ -121,6 +121,38 @@ struct Walk<'a> {
     link: Option<(Zeroizing<String>, usize)>,
 }
 
+/// The attributes of an element that matter here, gathered once.
+#[derive(Default)]
+struct Given<'a> {
+    style: &'a str,
+    colour: Option<&'a str>,
+    background: Option<&'a str>,
+    href: Option<&'a str>,
+    kind: Option<&'a str>,
+    /// Whether an image, or a style sheet, may paint something behind it.
+    may_be_painted: bool,
+    is_hidden: bool,
+}
+
+impl<'a> Given<'a> {
+    fn to(element: &'a Element) -> Self {
+        let mut given = Self::default();
+        for (name, value) in element.attrs() {
+            match name {
+                "style" => given.style = value,
+                "color" => given.colour = Some(value),
+                "bgcolor" => given.background = Some(value),
+                "href" => given.href = Some(value),
+                "type" => given.kind = Some(value),
+                "background" | "class" | "id" => given.may_be_painted = true,
+                "hidden" => given.is_hidden = true,
+                _ => {}
+            }
+        }
+        given
+    }
+}
+
 impl<'a> Walk<'a> {
     /// Takes a node in; whether its children are to be walked. Only then is it left again.
     fn enter(&mut self, node: &'a Node) -> bool {
@@ -143,15 +175,15 @@ impl<'a> Walk<'a> {
     }
 
     fn open(&mut self, element: &'a Element) -> bool {
-        let declarations = element.attr("style").unwrap_or_default();
-        let style = *self.styles.entry(declarations).or_insert_with(|| style::of(declarations));
+        let given = Given::to(element);
+        let style = *self.styles.entry(given.style).or_insert_with(|| style::of(given.style));
         if style.hidden
-            || is_unseen(element)
+            || is_unseen(element, &given)
             || element.classes().any(|class| self.hidden_classes.contains(class))
         {
             return false;
         }
-        let mut frame = self.frame(element, &style);
+        let mut frame = self.frame(&given, &style);
         let around = around(element.name(), style.beside);
         // The first block of a cell does not begin a line of its own.
         let begins_cell = self.frames.iter().rev().find_map(|frame| frame.cell) == Some(self.text.len());
@@ -164,7 +196,7 @@ impl<'a> Walk<'a> {
         frame.after = around;
         if element.name() == "x-a" {
             frame.link = true;
-            self.link = element.attr("href").map(|href| (Zeroizing::new(href.to_owned()), self.text.len()));
+            self.link = given.href.map(|href| (Zeroizing::new(href.to_owned()), self.text.len()));
         }
         frame.quote = matches!(element.name(), "blockquote" | "q");
         self.opening |= frame.quote;
@@ -172,13 +204,13 @@ impl<'a> Walk<'a> {
         true
     }
 
-    fn frame(&self, element: &Element, style: &Style) -> Frame {
+    fn frame(&self, given: &Given<'_>, style: &Style) -> Frame {
         let above = self.frames.last().copied().unwrap_or_default();
-        let colour = style.colour.or(element.attr("color").and_then(style::colour)).or(above.colour);
+        let colour = style.colour.or(given.colour.and_then(style::colour)).or(above.colour);
         Frame {
             tiny: style.tiny.unwrap_or(above.tiny),
             colour,
-            background: match painted(element, style) {
+            background: match painted(given, style) {
                 Background::Clear => above.background,
                 Background::Plain(colour) => Some(colour),
                 Background::Unknown => None,
@@ -265,21 +297,17 @@ fn around(name: &str, beside: bool) -> Break {
 }
 
 /// What an element's style, its attributes, or perhaps its class paint behind its text.
-fn painted(element: &Element, style: &Style) -> Background {
-    let of_attribute = element.attr("bgcolor").map_or(Background::Clear, style::background);
+fn painted(given: &Given<'_>, style: &Style) -> Background {
+    let of_attribute = given.background.map_or(Background::Clear, style::background);
     match (style.background, of_attribute) {
-        (Background::Clear, Background::Clear) => {
-            let may_be_painted =
-                ["background", "class", "id"].iter().any(|name| element.attr(name).is_some());
-            if may_be_painted { Background::Unknown } else { Background::Clear }
-        }
+        (Background::Clear, Background::Clear) if given.may_be_painted => Background::Unknown,
         (Background::Clear, of_attribute) => of_attribute,
         (of_style, _) => of_style,
     }
 }
 
 /// Whether an element is not shown because of what it is, or quotes an earlier mail.
-fn is_unseen(element: &Element) -> bool {
+fn is_unseen(element: &Element, given: &Given<'_>) -> bool {
     let never = matches!(
         element.name(),
         "head"
@@ -307,8 +335,8 @@ fn is_unseen(element: &Element) -> bool {
         matches!(class, "gmail_quote" | "yahoo_quoted" | "moz-cite-prefix" | "protonmail_quote")
     }) || matches!(element.id(), Some("divRplyFwdMsg" | "appendonsend" | "OLK_SRC_BODY_SECTION"))
         || (element.name() == "blockquote"
-            && element.attr("type").is_some_and(|cite| cite.eq_ignore_ascii_case("cite")));
-    never || quote || element.attr("hidden").is_some()
+            && given.kind.is_some_and(|cite| cite.eq_ignore_ascii_case("cite")));
+    never || quote || given.is_hidden
 }
 
 /// The classes that the mail's own style sheets hide on every screen.

@@ -1,5 +1,8 @@
 //! Which parts of a mail are its text.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, PatternID};
 use mail_parser::decoders::base64::base64_decode;
 use mail_parser::{ContentType, Message, MessagePart, MimeHeaders, PartType};
 use zeroize::Zeroizing;
@@ -11,8 +14,8 @@ use crate::extract::Link;
 const PARTS_MAX: usize = 200;
 /// The most lines that begin with two hyphens; each may be a boundary.
 const BOUNDARIES_MAX: usize = 2_000;
-/// The header that makes a part anything but plain text.
-const TYPE: &[u8] = b"content-type";
+/// The header that makes a part anything but plain text, and what may begin the next part.
+const MARKS: [&str; 2] = ["content-type", "\n--"];
 /// How deeply parts lie in parts.
 const DEPTH_MAX: usize = 16;
 /// The most text of all parts together, decoded, in bytes.
@@ -35,15 +38,20 @@ struct Reading {
 /// Whether a mail could have more parts than are read: whether it names the header of a part, or has lines that
 /// could be boundaries, more often than that.
 pub(super) fn are_too_many(raw: &[u8]) -> bool {
-    let types = raw.windows(TYPE.len()).filter(|bytes| {
-        // Most windows are known by their first byte.
-        bytes.first().is_some_and(|first| first.eq_ignore_ascii_case(&b'c'))
-            && bytes.eq_ignore_ascii_case(TYPE)
-    });
-    let boundaries = raw.windows(3).filter(|bytes| bytes == b"\n--");
-    types.take(PARTS_MAX + 1).count() > PARTS_MAX
-        || boundaries.take(BOUNDARIES_MAX + 1).count() > BOUNDARIES_MAX
+    let (mut types, mut boundaries) = (0, 0);
+    for found in FIND_MARKS.find_iter(raw) {
+        let count = if found.pattern() == PatternID::ZERO { &mut types } else { &mut boundaries };
+        *count += 1;
+        if types > PARTS_MAX || boundaries > BOUNDARIES_MAX {
+            return true;
+        }
+    }
+    false
 }
+
+#[expect(clippy::expect_used, reason = "two constant patterns, which every test compiles")]
+static FIND_MARKS: LazyLock<AhoCorasick> =
+    LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(MARKS).expect("an automaton"));
 
 /// The whole text, once with the plain alternatives and once with the HTML ones; one reading if they are the same parts.
 pub(super) fn readings(message: &Message<'_>) -> Result<(Vec<Zeroizing<String>>, Vec<Link>), MailError> {
