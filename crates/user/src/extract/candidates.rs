@@ -202,14 +202,16 @@ fn candidate(value: String, start: usize, end: usize, masks: &Masks) -> Candidat
     } else {
         Form::Capitals
     };
-    // In `JX4-9PT` there are no nine points: letters are in an amount only if they are so to the last.
+    let spelled = form == Form::Digits && end - start >= 2 * value.len() - 1;
+    // In `JX4-9PT` there are no nine points: letters are in an amount only if they are so to the last. And `1-0-1-3` is no
+    // time of three days.
     let soft = match form {
+        Form::Digits if spelled => false,
         Form::Digits => overlaps(&masks.soft, start, end),
         Form::Mixed | Form::Capitals => covers(&masks.soft, start, end),
     };
     let lookalike =
         form == Form::Digits && value.len() == end - start && masks.soft.binary_search(&(start, end)).is_ok();
-    let spelled = form == Form::Digits && end - start >= 2 * value.len() - 1;
     Candidate { value: Zeroizing::new(value), start, end, form, soft, lookalike, spelled }
 }
 

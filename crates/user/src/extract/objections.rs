@@ -188,7 +188,9 @@ impl Context<'_> {
         }
         // Below `enter this code to add the card to your account:` the number is the code's.
         // In `to change your account enter 482913` too.
-        let is_confirmed = self.phrases.of(Meaning::With).within(end, candidate.start)
+        // And in `confirm your phone with the number 482913`.
+        let with = self.phrases.of(Meaning::With).last_within(place.start, candidate.start);
+        let is_confirmed = with.is_some_and(|with| with.0 >= end || (with.0 <= start && with.1 >= end))
             && self.confirms_with(place, candidate);
         if is_confirmed || self.phrases.of(Meaning::Enter).within(end, candidate.start) {
             return false;

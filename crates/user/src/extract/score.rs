@@ -22,6 +22,9 @@ pub(super) const ALONE: f32 = 1.0;
 /// How far a word like `order` reaches to its number, in bytes.
 pub(super) const OTHER_REACH: usize = 40;
 
+/// How long the name of a sender is at most, in bytes.
+const SENDER_REACH: usize = 30;
+
 /// How far what tells the reader to enter it reaches, in bytes, to one that has a line of its own.
 const ALONE_REACH: usize = 120;
 
@@ -95,7 +98,7 @@ impl Context<'_> {
         let named = self.named(&place, candidate);
         let strong = self.is_strong(place.start, place.end);
         let word = strong || self.phrases.of(Meaning::Word).within(place.start, place.end);
-        let is_your = word
+        let is_your = (word || self.is_for(&place))
             && self.follows(Meaning::IsYour, place.after.trim_start_matches(is_wrapping), &place, candidate);
         let anchored = word && (named == Named::Anchored || named == Named::Adjacent || is_your);
 
@@ -123,7 +126,7 @@ impl Context<'_> {
             Named::Not => 0.0,
         };
         points += if is_your { 2.5 } else { 0.0 };
-        points += match (place.alone, place.alone_in_clause, candidate.start == 0) {
+        points += match (place.alone, place.alone_in_clause, self.opens_with(candidate)) {
             (true, _, _) => 3.0,
             (false, true, _) => 2.0,
             (false, false, true) => 1.5,
@@ -197,6 +200,15 @@ impl Context<'_> {
         strong.into_iter().chain(word).map(|(_, end)| end).max()
     }
 
+    /// Whether the message begins with it, or with who sends it: `<#> 482913`, `Acme: 482913`.
+    fn opens_with(&self, candidate: &Candidate) -> bool {
+        let head = self.text.get(..candidate.start).unwrap_or_default().trim();
+        let is_name = candidate.form == Form::Digits
+            && head.len() <= SENDER_REACH
+            && !head.contains(|c: char| c.is_ascii_digit() || c == '\n');
+        head.is_empty() || head == "<#>" || (is_name && head.ends_with([':', ']', '】', '>']))
+    }
+
     /// Whether no other number stands between the candidate and a code word before or after it, and not much else.
     fn is_near_word(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
         let before = self.last_word(place.start, candidate.start).map(|end| (end, candidate.start));
@@ -231,7 +243,7 @@ impl Context<'_> {
 
     /// Whether something is to be confirmed with it: `verify your phone with 482913`, `with 482913 you log in`.
     pub(super) fn confirms_with(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
-        let head = place.before.trim_end_matches(is_wrapping);
+        let head = place.before.trim_end_matches(|c| is_wrapping(c) || c == ':');
         let end = candidate.start - place.before.len() + head.len();
         self.phrases.of(Meaning::With).ends_at(end)
             && (self.phrases.of(Meaning::Purpose).within(place.start, candidate.start)
