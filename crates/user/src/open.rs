@@ -11,6 +11,19 @@ use tokio::time::Instant;
 
 /// How long after it was last heard of a request its message is likely to come.
 const SOON: Duration = Duration::from_mins(1);
+/// How long after that it may well come.
+const LATER: Duration = Duration::from_mins(10);
+
+/// When the message of an open request comes, as far as that can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// It is likely to come any moment.
+    Soon,
+    /// It may come yet.
+    Later,
+    /// None is waited for, or one for so long that it comes when it comes.
+    Sometime,
+}
 
 /// What a source knows of the open requests.
 #[derive(Debug, Clone, Default)]
@@ -32,16 +45,23 @@ impl Open {
         until.is_some_and(|until| clock::now() < until)
     }
 
-    /// Whether one is open of which something was heard a moment ago.
-    pub(crate) fn is_fresh(&mut self) -> bool {
+    /// When its message comes: by when a request was last heard of.
+    pub(crate) fn expected(&mut self) -> Expected {
         if let Some(until) = &mut self.until
             && until.has_changed().unwrap_or_default()
         {
             until.mark_unchanged();
             self.heard_at = Some(Instant::now());
         }
+        if !self.is() {
+            return Expected::Sometime;
+        }
         // Of one that was open before, nobody knows how long.
-        self.is() && self.heard_at.get_or_insert_with(Instant::now).elapsed() < SOON
+        match self.heard_at.get_or_insert_with(Instant::now).elapsed() {
+            ago if ago < SOON => Expected::Soon,
+            ago if ago < LATER => Expected::Later,
+            _ => Expected::Sometime,
+        }
     }
 
     /// Waits until one is opened; for ever, if nobody would say so.
@@ -69,21 +89,23 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_is_fresh_for_a_while_and_again_with_each_that_is_heard_of() {
+    async fn a_message_is_expected_soon_then_later_and_again_with_each_request_that_is_heard_of() {
         let later = || Some(clock::now().after(Duration::from_hours(1)));
         let until = watch::Sender::new(None);
         let mut open = Open::until(until.subscribe());
-        assert!(!open.is() && !open.is_fresh());
+        assert_eq!(open.expected(), Expected::Sometime);
         until.send_replace(later());
         open.opened().await;
-        assert!(open.is_fresh());
+        assert_eq!(open.expected(), Expected::Soon);
         advance(SOON).await;
-        assert!(open.is() && !open.is_fresh());
+        assert_eq!(open.expected(), Expected::Later);
         until.send_replace(later());
-        assert!(open.is_fresh());
-        advance(SOON).await;
-        assert!(!open.is_fresh());
+        assert_eq!(open.expected(), Expected::Soon);
+        advance(LATER).await;
+        assert!(open.is());
+        assert_eq!(open.expected(), Expected::Sometime);
+        until.send_replace(later());
         until.send_replace(None);
-        assert!(!open.is() && !open.is_fresh());
+        assert_eq!(open.expected(), Expected::Sometime);
     }
 }

@@ -19,7 +19,7 @@ use tracing::{debug, info, warn};
 
 use crate::desk::KEPT_MAX;
 use crate::intake::{Fetched, Intake};
-use crate::open::Open;
+use crate::open::{Expected, Open};
 use crate::source::pulled::Pulled;
 
 use super::NAME;
@@ -35,6 +35,8 @@ use super::wanted::Wanted;
 const IDLE_MAX: Duration = Duration::from_mins(4);
 /// How often a server is asked while a message is likely to come: some wait half a second before they tell.
 const NOOP_EVERY: Duration = Duration::from_millis(100);
+/// The same while a message may come yet.
+const NOOP_EVERY_LATER: Duration = Duration::from_millis(200);
 /// The same of one that cannot tell by itself, as long as a request is open.
 const POLL_EVERY_WHILE_OPEN: Duration = Duration::from_secs(2);
 /// How often the folder itself is looked at while a request is open, whatever the server says.
@@ -170,17 +172,29 @@ impl Folder {
         Digest::of(&[place.as_bytes()])
     }
 
+    /// How often the server is asked; not at all while it is left to tell by itself.
+    fn asked_every(&mut self) -> Option<Duration> {
+        match self.open.expected() {
+            Expected::Soon => Some(NOOP_EVERY),
+            Expected::Later => Some(NOOP_EVERY_LATER),
+            Expected::Sometime => None,
+        }
+    }
+
     /// Waits until the folder is to be looked at.
     async fn wait(&mut self, connection: &mut Connection) -> Result<(), ImapError> {
         let look_at = Instant::now() + LOOK_EVERY;
-        while self.open.is_fresh() && !connection.has_news() && Instant::now() < look_at {
-            let next = Instant::now() + NOOP_EVERY;
+        while let Some(every) = self.asked_every()
+            && !connection.has_news()
+            && Instant::now() < look_at
+        {
+            let next = Instant::now() + every;
             connection.noop().await?;
             if !connection.has_news() {
                 sleep_until(next).await;
             }
         }
-        if self.open.is_fresh() || connection.has_news() {
+        if self.asked_every().is_some() || connection.has_news() {
             return Ok(());
         }
         let is_open = self.open.is();
@@ -209,7 +223,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_server_is_asked_often_for_as_long_as_a_message_is_likely_to_come() {
-        for (capabilities, least, most) in [("IDLE", 2 * 704, 2 * 714), ("ID", 0, 2)] {
+        for (capabilities, least, most) in [("IDLE", 2 * 596, 2 * 606), ("ID", 0, 2)] {
             let (client, server) = duplex(1_024);
             let serving = tokio::spawn(serve(server, capabilities));
             let mut connection = Connection::over(Box::new(client));
@@ -227,7 +241,7 @@ mod tests {
             }
             drop(connection);
             let (noops, others) = serving.await.unwrap();
-            assert!((590..=605).contains(&noops), "{noops}");
+            assert!((3_280..=3_305).contains(&noops), "{noops}");
             assert!((least..=most).contains(&others), "{capabilities}: {others}");
             assert!(looks >= 700, "{looks}");
         }
