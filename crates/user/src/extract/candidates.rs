@@ -47,8 +47,11 @@ struct Token {
     end: usize,
 }
 
-/// Finds the candidates of a normalised text.
+/// Finds the candidates of a normalised text. What a template holds, with places to be filled in, is a sample.
 pub(super) fn find(text: &str, masks: &Masks) -> Vec<Candidate> {
+    if text.contains("{{") {
+        return Vec::new();
+    }
     let tokens = tokens(text);
     let mut found = Vec::new();
     let mut rest = tokens.as_slice();

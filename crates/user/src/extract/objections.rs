@@ -21,48 +21,65 @@ impl Context<'_> {
         named: Named,
         is_your: bool,
     ) -> f32 {
+        let said = self.said_against(place, candidate, is_your);
+        let seen = self.seen_against(place, candidate, named, is_your);
+        said.into_iter().chain(seen).filter(|(holds, _)| *holds).map(|(_, points)| points).sum()
+    }
+
+    /// What the message says: that the candidate is another number, or that there is no code for the reader in it.
+    fn said_against(&self, place: &Place<'_>, candidate: &Candidate, is_your: bool) -> [(bool, f32); 13] {
         let says = |meaning: Meaning| self.phrases.of(meaning).any();
-        let before = |meaning: Meaning| self.phrases.of(meaning).within(place.start, candidate.start);
+        let is_backup = self.phrases.of(Meaning::Backup).within(place.start, candidate.start);
+        let is_spent = self.phrases.of(Meaning::Spent).within(candidate.end, place.end);
+        let advertises = self.advertises(place, candidate);
+        let is_digits = candidate.form == Form::Digits;
+        [
+            (!is_your && !candidate.spelled && self.names_another(place, candidate), 5.0),
+            (self.names_another_code(place, candidate), 8.0),
+            (advertises, 7.0),
+            (advertises && !is_digits && says(Meaning::OtherCode), 3.0),
+            (self.only_advertises(), 7.0),
+            (self.is_cited(candidate), 8.0),
+            (self.is_in_a_list(candidate), 6.0),
+            (self.is_labelled_aside(candidate), 5.0),
+            (self.opens_another(place, candidate), 8.0),
+            (!is_digits && self.is_about_a_booking(), 8.0),
+            (is_spent, 8.0),
+            (is_backup, 20.0),
+            (says(Meaning::Lure), 8.0),
+        ]
+    }
+
+    /// What the candidate looks like, by itself and by the signs around it.
+    fn seen_against(
+        &self,
+        place: &Place<'_>,
+        candidate: &Candidate,
+        named: Named,
+        is_your: bool,
+    ) -> [(bool, f32); 10] {
         // `Your code is 20451123` announces a code, whatever day that might be.
         let is_named =
             matches!(named, Named::Anchored | Named::Adjacent) && self.is_last_named(place, candidate);
         let is_announced = candidate.lookalike && (is_your || is_named);
-        let advertises = self.advertises(place, candidate);
-        let is_mixed = candidate.form == Form::Mixed;
-        let is_spent = self.phrases.of(Meaning::Spent).within(candidate.end, place.end);
+        let (is_mixed, is_digits) = (candidate.form == Form::Mixed, candidate.form == Form::Digits);
         // `#482913`, `#D-482913`
         let number = place.before.trim_end_matches(|c: char| c == '-' || c.is_ascii_uppercase());
         let is_glued = place.before.ends_with(['/', '@', '_', '.']);
-        let objections = [
+        [
             (candidate.soft && !is_announced, 8.0),
-            (!is_your && !candidate.spelled && self.names_another(place, candidate), 5.0),
-            (self.names_another_code(place, candidate), 8.0),
-            (advertises, 7.0),
-            (advertises && candidate.form != Form::Digits && says(Meaning::OtherCode), 3.0),
-            (self.is_cited(candidate), 8.0),
-            (self.is_in_a_list(candidate), 6.0),
             (is_mixed && is_name(place, candidate, named, is_your), 4.0),
             (is_mixed && (is_slogan(&candidate.value) || is_chat_word(&candidate.value)), 4.0),
-            (is_spent, 8.0),
-            (says(Meaning::Lure), 8.0),
-            (self.only_advertises(), 7.0),
-            (self.opens_another(place, candidate), 8.0),
-            (candidate.form != Form::Digits && self.is_about_a_booking(), 8.0),
-            (before(Meaning::Backup), 20.0),
-            (number.ends_with('#') && named == Named::Not, 3.0),
-            (number.ends_with("[#") && place.after.starts_with(']'), 8.0),
-            // Whoever fills it in has not yet.
-            (self.text.contains("{{"), 8.0),
-            (is_glued && named != Named::Anchored, 3.0),
-            (self.is_labelled_aside(candidate), 5.0),
-            // As one types it into a telephone.
-            (place.after.starts_with('#') && candidate.form == Form::Digits, 4.0),
-            (place.in_tag, 5.0),
             (is_mixed && is_part_of_a_secret(place), 8.0),
             // `SM-A546E: 482913`
             (is_mixed && place.after.starts_with(':'), 4.0),
-        ];
-        objections.into_iter().filter(|(holds, _)| *holds).map(|(_, points)| points).sum()
+            // As one types it into a telephone.
+            (is_digits && place.after.starts_with('#'), 4.0),
+            (number.ends_with('#') && named == Named::Not, 3.0),
+            (number.ends_with("[#") && place.after.starts_with(']'), 8.0),
+            (is_glued && named != Named::Anchored, 3.0),
+            (place.in_tag, 5.0),
+        ]
     }
 
     /// Whether what is around the candidate advertises.
