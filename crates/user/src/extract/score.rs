@@ -85,6 +85,32 @@ enum Entered {
     Not,
 }
 
+/// Whether the clause of a candidate speaks of a code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spoken {
+    /// Of one that is used once.
+    Strongly,
+    Plainly,
+    Not,
+}
+
+/// What the words around a candidate say of it.
+struct Signs {
+    spoken: Spoken,
+    named: Named,
+    /// `482913 is your code`
+    is_your: bool,
+    entered: Entered,
+}
+
+impl Signs {
+    /// Whether the text announces it as a code.
+    fn is_anchored(&self) -> bool {
+        self.spoken != Spoken::Not
+            && (self.is_your || matches!(self.named, Named::Anchored | Named::Adjacent))
+    }
+}
+
 impl Score {
     pub(super) fn is_anchored(&self) -> bool {
         self.tie == Tie::Anchored
@@ -95,70 +121,84 @@ impl Context<'_> {
     /// Weighs one candidate.
     pub(super) fn score(&self, candidate: &Candidate) -> Score {
         let place = Place::of(candidate, self.text, self.subject);
-        let named = self.named(&place, candidate);
-        let strong = self.is_strong(place.start, place.end);
-        let word = strong || self.phrases.of(Meaning::Word).within(place.start, place.end);
-        let is_your = (word || self.is_for(&place))
-            && self.follows(Meaning::IsYour, place.after.trim_start_matches(is_wrapping), &place, candidate);
-        let anchored = word && (named == Named::Anchored || named == Named::Adjacent || is_your);
-
-        let entered = self.told_to_enter(&place, candidate);
-        let is_entered = entered != Entered::Not;
-        let mut points = prior(candidate, anchored || entered == Entered::Directly);
-        points += match (strong, word) {
-            (true, _) => 5.0,
-            (false, true) => 2.5,
-            (false, false) => 0.0,
-        };
-        if !strong && self.strong_anywhere(is_entered) {
-            points += 3.0;
+        let signs = self.signs(&place, candidate);
+        let objections = self.objections(&place, candidate, signs.named, signs.is_your);
+        let mut points = self.speaks_for(&place, candidate, &signs) - objections;
+        if candidate.form == Form::Capitals && !self.allows_capitals(&place, candidate, &signs) {
+            points = 0.0;
         }
-        points += match named {
+        let is_another = signs.named == Named::Not && self.names_another(&place, candidate);
+        Score {
+            points,
+            tie: self.tie(&place, candidate, &signs),
+            several: self.phrases.of(Meaning::Plural).within(place.start, candidate.start),
+            another: u32::from(is_another || self.is_cited(candidate)),
+            times: 1,
+            unopposed: objections <= 0.0,
+            clause: place.start,
+        }
+    }
+
+    /// What the words around the candidate say of it.
+    fn signs(&self, place: &Place<'_>, candidate: &Candidate) -> Signs {
+        let spoken = if self.is_strong(place.start, place.end) {
+            Spoken::Strongly
+        } else if self.phrases.of(Meaning::Word).within(place.start, place.end) {
+            Spoken::Plainly
+        } else {
+            Spoken::Not
+        };
+        let after = place.after.trim_start_matches(is_wrapping);
+        let is_your = (spoken != Spoken::Not || self.is_for(place))
+            && self.follows(Meaning::IsYour, after, place, candidate);
+        let entered = self.told_to_enter(place, candidate);
+        Signs { spoken, named: self.named(place, candidate), is_your, entered }
+    }
+
+    /// What speaks for the candidate, in points.
+    fn speaks_for(&self, place: &Place<'_>, candidate: &Candidate, signs: &Signs) -> f32 {
+        let Signs { spoken, named, is_your, entered } = *signs;
+        let is_entered = entered != Entered::Not;
+        let of_its_clause = match spoken {
+            Spoken::Strongly => 5.0,
+            Spoken::Plainly => 2.5,
+            Spoken::Not => 0.0,
+        };
+        let elsewhere = spoken != Spoken::Strongly && self.strong_anywhere(is_entered);
+        // `Sign-in: 482913`, where the code is called so elsewhere.
+        let is_called_elsewhere = spoken == Spoken::Not
+            && (self.is_for(place) || is_entered)
+            && self.phrases.of(Meaning::Word).any();
+        let of_its_name = match named {
             Named::Anchored => 3.5,
             Named::Adjacent => 3.0,
-            // `Sign-in: 482913`, where the code is called so elsewhere.
-            Named::Near
-                if !word && (self.is_for(&place) || is_entered) && self.phrases.of(Meaning::Word).any() =>
-            {
-                2.5
-            }
+            Named::Near if is_called_elsewhere => 2.5,
             Named::Near => 1.5,
             Named::Not => 0.0,
         };
-        points += if is_your { 2.5 } else { 0.0 };
-        points += match (place.alone, place.alone_in_clause, self.opens_with(candidate)) {
+        let of_its_place = match (place.alone, place.alone_in_clause, self.opens_with(candidate)) {
             (true, _, _) => 3.0,
             (false, true, _) => 2.0,
             (false, false, true) => 1.5,
             (false, false, false) => 0.0,
         };
-        points += match entered {
+        let of_its_use = match entered {
             Entered::Directly => 3.0,
             Entered::Near => 2.5,
             Entered::Not => 0.0,
         };
-        // No other number is spelled out.
-        points += if candidate.spelled { 2.5 } else { 0.0 };
-        let objections = self.objections(&place, candidate, named, is_your);
-        points -= objections;
-        if candidate.form == Form::Capitals && !self.allows_capitals(&place, candidate, named, anchored) {
-            points = 0.0;
-        }
-        let several = self.phrases.of(Meaning::Plural).within(place.start, candidate.start);
-        let is_another = named == Named::Not && self.names_another(&place, candidate);
-        let another = u32::from(is_another || self.is_cited(candidate));
-        Score {
-            points,
-            tie: match anchored {
-                true => Tie::Anchored,
-                false if word && !is_year(candidate) && self.is_near_word(&place, candidate) => Tie::Near,
-                false => Tie::None,
-            },
-            several,
-            another,
-            times: 1,
-            unopposed: objections <= 0.0,
-            clause: place.start,
+        let more = [(elsewhere, 3.0), (is_your, 2.5), (candidate.spelled, 2.5)];
+        let more: f32 = more.into_iter().filter(|(holds, _)| *holds).map(|(_, points)| points).sum();
+        prior(candidate, signs) + of_its_clause + of_its_name + of_its_place + of_its_use + more
+    }
+
+    fn tie(&self, place: &Place<'_>, candidate: &Candidate, signs: &Signs) -> Tie {
+        if signs.is_anchored() {
+            Tie::Anchored
+        } else if signs.spoken != Spoken::Not && !is_year(candidate) && self.is_near_word(place, candidate) {
+            Tie::Near
+        } else {
+            Tie::None
         }
     }
 
@@ -277,13 +317,7 @@ impl Context<'_> {
     }
 
     /// Capitals alone are a code only where they are announced, or where no one could pronounce them.
-    fn allows_capitals(
-        &self,
-        place: &Place<'_>,
-        candidate: &Candidate,
-        named: Named,
-        anchored: bool,
-    ) -> bool {
+    fn allows_capitals(&self, place: &Place<'_>, candidate: &Candidate, signs: &Signs) -> bool {
         let value = candidate.value.as_str();
         let part = |c: char| !c.is_alphanumeric();
         let after = place.after.trim_start_matches([' ', '"', '\'']);
@@ -291,12 +325,12 @@ impl Context<'_> {
         let last = place.before.trim_end().rsplit(part).next().unwrap_or_default();
         // In `your OTP, CNIC or PIN` it is one of several things.
         let is_listed = place.before.trim_end().ends_with(',');
-        let shouted = is_listed || shouts(next) || (named != Named::Adjacent && shouts(last));
+        let shouted = is_listed || shouts(next) || (signs.named != Named::Adjacent && shouts(last));
         // In `your PASSWORD is 4829` the word announces, and is not announced.
         let announces = after.starts_with(':') || self.follows(Meaning::Is, after, place, candidate);
         let (before, behind) = line(self.text, candidate);
         let is_shouted_line = !before.chars().chain(behind.chars()).any(char::is_lowercase);
-        let fits = anchored && !(is_shouted_line && pronounceable(value));
+        let fits = signs.is_anchored() && !(is_shouted_line && pronounceable(value));
         let fits = if place.alone { !pronounceable(value) } else { fits };
         fits && !shouted && !announces && WORDS_IN_CAPITALS.split(' ').all(|word| word != value)
     }
@@ -308,11 +342,12 @@ const PURPOSES: [Meaning; 3] = [Meaning::Purpose, Meaning::Login, Meaning::Reset
 const ACTIONS: [Meaning; 4] = [Meaning::SignUp, Meaning::Payment, Meaning::Change, Meaning::Pairing];
 
 /// What the form alone says.
-fn prior(candidate: &Candidate, anchored: bool) -> f32 {
+fn prior(candidate: &Candidate, signs: &Signs) -> f32 {
+    let is_pointed_at = signs.is_anchored() || signs.entered == Entered::Directly;
     let length = candidate.value.bytes().filter(|byte| *byte != b'-').count();
     let has_small_letters = candidate.value.bytes().any(|byte| byte.is_ascii_lowercase());
     match candidate.form {
-        Form::Digits if !anchored && is_year(candidate) => -2.0,
+        Form::Digits if !is_pointed_at && is_year(candidate) => -2.0,
         Form::Digits if length == 6 => 1.0,
         Form::Digits if length <= 8 => 0.5,
         Form::Digits if length == 9 => -0.5,
