@@ -66,6 +66,8 @@ async fn a_machine_that_is_killed_while_it_joins_goes_on_or_begins_anew() {
     let token = enrolling.token.clone();
     let mut joining = other.join(&token).await;
     let words = joining.words().await;
+    // What shows them has proven its key, and may be killed.
+    enrolling.words().await;
     joining.signal(Signal::KILL);
     joining.ended().await;
     enrolling.answer(&words).await;
