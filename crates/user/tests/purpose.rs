@@ -61,7 +61,15 @@ fn a_sign_in_code_is_hardly_ever_taken_for_something_grave() {
 /// The messages with a code, their tag in the form of the corpus or of django-allauth.
 fn messages() -> Vec<Message> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-    let files = ["sms_own.jsonl", "public_mit.jsonl", "varied_tune.jsonl", "varied_held.jsonl"];
+    let files = [
+        "sms_own.jsonl",
+        "public_mit.jsonl",
+        "varied_tune.jsonl",
+        "varied_held.jsonl",
+        "varied_blind_4.jsonl",
+        "varied_blind_5.jsonl",
+        "varied_blind_6.jsonl",
+    ];
     let rows = files.map(|file| fs::read_to_string(folder.join(file)).unwrap()).join("\n");
     rows.lines()
         .filter(|row| !row.is_empty())

@@ -85,9 +85,16 @@ const PRICE_BEFORE: &str = r"(?i)(?:[$€£¥₹₽₩₺₴฿₫₪]|\b(?:eur|
 /// An amount of money, its currency written to it: `NGN25,000.00`.
 const PRICE_GLUED: &str = r"\b(?:EUR|USD|GBP|INR|CHF|JPY|CNY|RMB|AED|EGP|SAR|PLN|SEK|NOK|DKK|CZK|HUF|TRY|RUB|UAH|VND|IDR|THB|MYR|RM|PHP|BRL|MXN|NGN|KES|KSH|GHS|TZS|UGX|RWF|ETB|PKR|BDT|LKR|NPR|XOF|XAF|GEL|AMD|AZN|KZT|BYN|BGN|RON|ILS|MAD|TND|DZD|TWD|ZAR|CAD|AUD|NZD|SGD|HKD|COP|CLP|PEN|ARS|Rs|Rp)\d[\d' ]*[.,][\d.,' ]*\d";
 /// An amount of money, its currency last.
-const PRICE_AFTER: &str = r#"(?i)\b\d[\d.,]*\s?(?:[$€£¥₹₽₩₺₴฿₫₪]|(?:eur|euros?|usd|gbp|inr|chf|pln|zl|kr|kc|czk|tl|pyb|rub|uah|грн|byn|kzt|gel|amd|azn|bgn|ron|lei|huf|ft|sek|nok|dkk|vnd|idr|thb|myr|sgd|php|ngn|kes|ksh|zar|fcfa|xof|mad|egp|sar|aed|ils|brl|mxn|aud|nzd|cad|hkd|twd)\b|[元円원万]|บาท|บ\.|टका|টাকা|ریال|تومان|ریالا|جنیه|درهم|ש"ח|рублей|руб\b|so'm)"#;
+const PRICE_AFTER: &str = r#"(?i)\b\d[\d.,]*\s?(?:[$€£¥₹₽₩₺₴฿₫₪]|(?:eur|euros?|usd|gbp|inr|chf|pln|zl|kr|kc|czk|tl|pyb|rub|uah|byn|kzt|gel|amd|azn|bgn|ron|lei|huf|ft|sek|nok|dkk|vnd|idr|thb|myr|sgd|php|ngn|kes|ksh|zar|fcfa|xof|mad|egp|sar|aed|ils|brl|mxn|aud|nzd|cad|hkd|twd)\b|[元円원万]|บาท|บ\.|टका|টাকা|ریال|تومان|ریالا|جنیه|درهم|ש"ח|so'm)"#;
 
-static PRICES: LazyLock<Vec<Regex>> = LazyLock::new(|| compile(&[PRICE_BEFORE, PRICE_GLUED, PRICE_AFTER]));
+/// An amount of money of a currency whose code is a word of some language, unless it stands in capitals (ISO 4217).
+const PRICE_IN_CAPITALS: &str = r"\b(?:TZS|UGX|RWF|ETB|PKR|BDT|LKR|NPR|MMK|LAK|KHR|KGS|UZS|TJS|AFN|IQD|JOD|KWD|BHD|OMR|QAR|LBP|MGA|MWK|ZMW|BWP|NAD|MZN|AOA|XAF|CDF|GHS|GMD|GNF|LYD|TND|DZD|RSD|MKD|BAM|MDL|ISK|GTQ|HNL|NIO|CRC|DOP|PYG|UYU|BOB|ARS|CLP|COP|PEN|RUR|USDT|BTC|ETH)\s?\d[\d.,' ]*\d|\b\d[\d.,' ]*\d\s?(?:TZS|UGX|RWF|ETB|PKR|BDT|LKR|NPR|MMK|KGS|UZS|GHS|RSD|MKD|BAM|MDL|ISK|RUR|USDT|BTC|ETH|ARS|CLP|COP|PEN)\b";
+/// An amount of money as it is written beside a script of its own, in the letters of a normalised text.
+const PRICE_IN_SCRIPT: &str =
+    r"(?:ரூ|రూ|रु|रू|રૂ|ರೂ|രൂ|රු|৳|ብር)\.?\s?\d[\d.,।' ]*\d|\d[\d.,]*\s?(?:[₴₼₾֏៛₭]|дeн|дин|PCД|гpн|pyб)";
+
+static PRICES: LazyLock<Vec<Regex>> =
+    LazyLock::new(|| compile(&[PRICE_BEFORE, PRICE_GLUED, PRICE_AFTER, PRICE_IN_CAPITALS, PRICE_IN_SCRIPT]));
 
 static HARD: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     compile(&[
@@ -147,6 +154,8 @@ static SOFT: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         PRICE_BEFORE,
         PRICE_GLUED,
         PRICE_AFTER,
+        PRICE_IN_CAPITALS,
+        PRICE_IN_SCRIPT,
         r"(?i)\b\d(?:[\d.,]*\d)?\s?(?:[%°]|(?:mb|gb|kb|tb|km|kg|ml|mg|mm|cm|kwh|px|pts|ppm|bps|mins?|minutes?|minuten|hours?|days?|seconds?|sms|points?|steps?|calories|miles)\b|बाट)",
         r"\b\d[\d.,]*p\b",
         // So many cases, persons, items: no code is counted.
@@ -202,6 +211,28 @@ mod tests {
             let masks = Masks::find(text);
             assert!(masks.hard.is_empty() && masks.soft.is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_amount_of_money_is_known_in_many_currencies() {
+        for text in [
+            "TZS 45,000",
+            "ETB 2,000",
+            "4 199,00 RUR",
+            "1200 USDT",
+            "3.490,00 РСД",
+            "1.200 ден",
+            "ரூ.1,150",
+            "రూ.5,000.00",
+            "रु.१,५००",
+            "ብር 3,000.00",
+            "100 грн",
+            "100 руб.",
+            "₴250",
+        ] {
+            assert!(has_price(&crate::extract::normalise::normalise(text)), "{text}");
+        }
+        assert!(!has_price("ETBs are bought with code 482913"));
     }
 
     #[test]
