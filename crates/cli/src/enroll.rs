@@ -22,7 +22,7 @@ use crate::{admitted, confirm, exit, interrupt, print, qr, setup};
 
 /// How long a token is good for.
 const LASTS: Duration = Duration::from_mins(10);
-/// How long somebody is waited for who was challenged, to be told that the token is void.
+/// How long it takes at most until somebody has heard that the token is void.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How long the new member has to say that it has kept its key.
 const KEPT_WITHIN: Duration = Duration::from_secs(10);
@@ -96,6 +96,11 @@ impl Enrolling<'_> {
             self.attend(reception, run, stop).await
         };
         let received = received.await;
+        if received.is_err() {
+            // Why it came to nothing is on its way, and nobody says when the broker has passed it on: whose user is
+            // withdrawn by then hears nothing any more.
+            tokio::time::sleep(FAREWELL).await;
+        }
         // Whatever came of it, the token is worth nothing any more.
         let withdrawn = admitted::withdraw(self.place, &whose).await;
         received?;
