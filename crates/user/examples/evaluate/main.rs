@@ -1,5 +1,4 @@
 //! Judges the extraction by labelled messages: recall, wrong codes, false positives and every miss.
-#![expect(clippy::print_stdout, reason = "its output is what it is for")]
 #![expect(clippy::print_stderr, reason = "an example has no log")]
 
 #[path = "../../tests/dns/mod.rs"]
@@ -10,6 +9,7 @@ mod judge;
 mod labelled;
 mod post;
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -54,15 +54,14 @@ fn main() -> ExitCode {
         [] => false,
         ["--json"] => true,
         ["--help" | "-h"] => {
-            print!("{HELP}");
-            return ExitCode::SUCCESS;
+            return say(HELP.trim_end());
         }
         options => return refuse(&format!("cannot use {}; see --help", options.join(" "))),
     };
     if files.is_empty() {
         return refuse("name a JSON Lines file, or a folder of mails with its `expected.jsonl`; see --help");
     }
-    let mut sum = Figures::default();
+    let (mut sum, mut report) = (Figures::default(), Vec::new());
     for file in files.iter().map(PathBuf::from) {
         let cases = match labelled::read(&file) {
             Ok(cases) => cases,
@@ -76,19 +75,26 @@ fn main() -> ExitCode {
             cases.iter().flat_map(|case| judge::judge(case, post.as_ref())).collect();
         let figures: Figures = verdicts.iter().collect();
         if !is_json {
-            println!("{}: {figures}", file.display());
-            for verdict in verdicts.iter().filter(|verdict| verdict.outcome != Outcome::Right) {
-                println!("  {verdict}");
-            }
+            report.push(format!("{}: {figures}", file.display()));
+            let others = verdicts.iter().filter(|verdict| verdict.outcome != Outcome::Right);
+            report.extend(others.map(|verdict| format!("  {verdict}")));
         }
         sum = sum.plus(figures);
     }
     match is_json {
-        true => println!("{}", sum.json()),
-        false if files.len() > 1 => println!("all: {sum}"),
+        true => report.push(sum.json()),
+        false if files.len() > 1 => report.push(format!("all: {sum}")),
         false => {}
     }
-    ExitCode::SUCCESS
+    say(&report.join("\n"))
+}
+
+/// Prints a text; whoever reads it may stop before its end.
+fn say(text: &str) -> ExitCode {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => refuse(&format!("cannot print: {error}")),
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
+    }
 }
 
 fn refuse(error: &str) -> ExitCode {
