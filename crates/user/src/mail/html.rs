@@ -1,12 +1,12 @@
 //! The visible text of an HTML mail, line by line as a reader sees it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use scraper::Html;
 use scraper::node::{Element, Node};
 use zeroize::Zeroizing;
 
-use super::style::{self, Background, Colour, Style};
+use super::style::{self, Background, Colour, Sheet, Style};
 use crate::extract::Link;
 
 /// The most tags, those that end an element included. Each tag may look through all that are open, so that the
@@ -32,7 +32,7 @@ pub(super) fn visible(html: &str) -> Option<Visible> {
         return None;
     }
     let html = Html::parse_document(&unformatted(html));
-    let mut walk = Walk { hidden_classes: hidden_classes(&html), ..Walk::default() };
+    let mut walk = Walk { sheet: sheet(&html), ..Walk::default() };
     let mut next = Some(html.tree.root());
     while let Some(node) = next {
         let descends = walk.enter(node.value());
@@ -98,17 +98,28 @@ struct Frame {
     after: Break,
     /// Where a cell's text began.
     cell: Option<usize>,
-    /// Whether a link ends here.
-    link: bool,
-    /// Whether somebody's words end here.
-    quote: bool,
+    /// What ends with the element.
+    ends: Ends,
+}
+
+/// What an element is that has more than its text.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Ends {
+    #[default]
+    Nothing,
+    Link,
+    /// Somebody's words.
+    Quote,
+    /// The mark of a footnote, or whatever else stands above the line.
+    Note,
 }
 
 #[derive(Default)]
 struct Walk<'a> {
     text: Zeroizing<String>,
     links: Vec<Link>,
-    hidden_classes: BTreeSet<String>,
+    /// What the mail's own style sheets hide on every screen.
+    sheet: Sheet,
     /// What was read of each style: a mail repeats the same few.
     styles: BTreeMap<&'a str, Style>,
     frames: Vec<Frame>,
@@ -179,7 +190,7 @@ impl<'a> Walk<'a> {
         let style = *self.styles.entry(given.style).or_insert_with(|| style::of(given.style));
         if style.hidden
             || is_unseen(element, &given)
-            || element.classes().any(|class| self.hidden_classes.contains(class))
+            || self.sheet.hides(element.name().trim_start_matches("x-"), element.classes(), element.id())
         {
             return false;
         }
@@ -194,12 +205,22 @@ impl<'a> Walk<'a> {
             frame.cell = Some(self.text.len());
         }
         frame.after = around;
-        if element.name() == "x-a" {
-            frame.link = true;
-            self.link = given.href.map(|href| (Zeroizing::new(href.to_owned()), self.text.len()));
+        match element.name() {
+            "x-a" => {
+                frame.ends = Ends::Link;
+                self.link = given.href.map(|href| (Zeroizing::new(href.to_owned()), self.text.len()));
+            }
+            "blockquote" | "q" => {
+                frame.ends = Ends::Quote;
+                self.opening = true;
+            }
+            // It is no digit of what it is written to: `482913 [1]`.
+            "sup" => {
+                frame.ends = Ends::Note;
+                self.text.push_str(" [");
+            }
+            _ => {}
         }
-        frame.quote = matches!(element.name(), "blockquote" | "q");
-        self.opening |= frame.quote;
         self.frames.push(frame);
         true
     }
@@ -221,14 +242,12 @@ impl<'a> Walk<'a> {
 
     fn leave(&mut self) {
         let Some(frame) = self.frames.pop() else { return };
-        if frame.quote && !std::mem::take(&mut self.opening) {
-            self.text.push('”');
-        }
-        if frame.link
-            && let Some((href, start)) = self.link.take()
-        {
-            let shown = Zeroizing::new(self.text.get(start..).unwrap_or_default().trim().to_owned());
-            self.links.push(Link { href, shown });
+        match frame.ends {
+            Ends::Nothing => {}
+            Ends::Link => self.end_link(),
+            Ends::Quote if std::mem::take(&mut self.opening) => {}
+            Ends::Quote => self.text.push('”'),
+            Ends::Note => self.text.push(']'),
         }
         match frame.cell {
             // A cell of one line stands beside the next, whatever blocks are in it.
@@ -236,6 +255,13 @@ impl<'a> Walk<'a> {
             Some(start) if self.line <= start + 1 => self.pending = Break::Cell,
             Some(_) => self.pending = Break::Line,
             None => self.pending = self.pending.max(frame.after),
+        }
+    }
+
+    fn end_link(&mut self) {
+        if let Some((href, start)) = self.link.take() {
+            let shown = Zeroizing::new(self.text.get(start..).unwrap_or_default().trim().to_owned());
+            self.links.push(Link { href, shown });
         }
     }
 
@@ -339,19 +365,19 @@ fn is_unseen(element: &Element, given: &Given<'_>) -> bool {
     never || quote || given.is_hidden
 }
 
-/// The classes that the mail's own style sheets hide on every screen.
-fn hidden_classes(html: &Html) -> BTreeSet<String> {
-    let mut classes = BTreeSet::new();
+/// The mail's own style sheets.
+fn sheet(html: &Html) -> Sheet {
+    let mut sheet = Sheet::default();
     for node in html.tree.nodes() {
         let is_sheet = node
             .parent()
             .and_then(|parent| parent.value().as_element())
             .is_some_and(|parent| parent.name() == "style");
-        if let (true, Some(sheet)) = (is_sheet, node.value().as_text()) {
-            classes.extend(style::hidden_classes(sheet));
+        if let (true, Some(text)) = (is_sheet, node.value().as_text()) {
+            sheet.extend(text);
         }
     }
-    classes
+    sheet
 }
 
 /// The text with its cells side by side: single characters are one code, all else is set off by a space.
@@ -398,6 +424,9 @@ mod tests {
             "<div class=\"gmail_quote\">111222</div>",
             "<blockquote type=\"cite\">111222</blockquote>",
             "<style>.pre, td { display: none !important }</style><p class=\"big pre\">111222</p>",
+            "<style>a, p.pre { display : none ; }</style><p class=pre>111222</p>",
+            "<style>#pre{display:none}</style><b id=pre>111222</b>",
+            "<style>b#pre{display:none}</style><b id=pre>111222</b>",
             "<b style='display:none'>111222</b>",
             "<img alt=\"111222\">",
             "<input value=\"111222\">",
@@ -417,6 +446,7 @@ mod tests {
             "<p class=\"button\" style=\"color:#fff\">482913</p>",
             "<div style=\"max-height:0\">482913</div>",
             "<style>@media print { .x { display:none } }</style><p class=x>482913</p>",
+            "<style>td.x, .x p { display:none }</style><p class=x>482913</p>",
             "&#52;&#56;&#50;&#57;&#49;&#x33;",
             "<span>4</span><span>8</span><span>2</span><b>9</b><i>1</i>3",
             "<p>482913",
@@ -438,6 +468,7 @@ mod tests {
                 "Order 771234\nCode 482913\n",
             ),
             ("  a\n  b <b>c</b>d ", "a b cd\n"),
+            ("<p>code <b>482913</b><sup>1</sup></p>", "code 482913 [1]\n"),
             ("<p>It says:</p><blockquote><p>Enter 482913.</p></blockquote>", "It says:\n“Enter 482913.”\n"),
         ] {
             assert_eq!(*visible(html).unwrap().text, text, "{html}");

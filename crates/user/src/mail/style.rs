@@ -1,5 +1,7 @@
 //! Whether an element's style hides what is in it.
 
+use std::collections::BTreeSet;
+
 /// A colour as red, green, blue.
 pub(super) type Colour = [u8; 3];
 
@@ -73,28 +75,66 @@ pub(super) fn of(declarations: &str) -> Style {
     style
 }
 
-/// The classes that a style sheet hides, rules for some media only left out.
-pub(super) fn hidden_classes(sheet: &str) -> Vec<String> {
-    let mut classes = Vec::new();
-    let mut rest = sheet;
-    while let Some((selectors, after)) = rest.split_once('{') {
-        if selectors.trim_start().starts_with('@') {
-            rest = after_block(after);
-            continue;
-        }
-        let (declarations, after) = after.split_once('}').unwrap_or((after, ""));
-        if of(declarations).hidden {
-            classes.extend(selectors.split(',').filter_map(simple_class).map(str::to_owned));
-        }
-        rest = after;
-    }
-    classes
+/// What a style sheet hides, by the simplest of selectors: `.preheader`, `#trk`, `td.legacy`.
+#[derive(Default)]
+pub(super) struct Sheet(BTreeSet<(Option<String>, Named)>);
+
+/// The name by which a selector knows elements.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Named {
+    Class(String),
+    Id(String),
 }
 
-/// The class of a selector that is nothing but one.
-fn simple_class(selector: &str) -> Option<&str> {
-    let class = selector.trim().strip_prefix('.')?;
-    class.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_').then_some(class)
+impl Sheet {
+    /// Takes in a style sheet, rules for some media only left out.
+    pub(super) fn extend(&mut self, sheet: &str) {
+        let mut rest = sheet;
+        while let Some((selectors, after)) = rest.split_once('{') {
+            if selectors.trim_start().starts_with('@') {
+                rest = after_block(after);
+                continue;
+            }
+            let (declarations, after) = after.split_once('}').unwrap_or((after, ""));
+            if of(declarations).hidden {
+                self.0.extend(selectors.split(',').filter_map(selector));
+            }
+            rest = after;
+        }
+    }
+
+    /// Whether it hides an element of this name with these classes and this id.
+    pub(super) fn hides<'a>(
+        &self,
+        name: &str,
+        mut classes: impl Iterator<Item = &'a str>,
+        id: Option<&str>,
+    ) -> bool {
+        let hides = |known: Named| {
+            let of_all = (None, known);
+            if self.0.contains(&of_all) {
+                return true;
+            }
+            self.0.contains(&(Some(name.to_owned()), of_all.1))
+        };
+        !self.0.is_empty()
+            && (classes.any(|class| hides(Named::Class(class.to_owned())))
+                || id.is_some_and(|id| hides(Named::Id(id.to_owned()))))
+    }
+}
+
+/// A selector that is nothing but a class or an id, with or without an element's name before it.
+fn selector(selector: &str) -> Option<(Option<String>, Named)> {
+    let selector = selector.trim();
+    let (name, called) = selector.split_at_checked(selector.find(['.', '#'])?)?;
+    let plain = |name: &str| name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    let named = match (called.strip_prefix('.'), called.strip_prefix('#')) {
+        (Some(class), _) if plain(class) => Named::Class(class.to_owned()),
+        (_, Some(id)) if plain(id) => Named::Id(id.to_owned()),
+        _ => return None,
+    };
+    let name = name.strip_prefix('*').unwrap_or(name);
+    plain(name).then(|| ((!name.is_empty()).then(|| name.to_ascii_lowercase()), named))
 }
 
 /// What follows the block that `sheet` is in.
