@@ -7,6 +7,7 @@ use mail_parser::decoders::base64::base64_decode;
 use mail_parser::{ContentType, Message, MessagePart, MimeHeaders, PartType};
 use zeroize::Zeroizing;
 
+use super::quote::Below;
 use super::{MailError, html, quote};
 use crate::extract::Link;
 
@@ -62,28 +63,29 @@ pub(super) fn readings(message: &Message<'_>) -> Result<(Vec<Zeroizing<String>>,
     }
     let plain = leaves(message, Kind::Plain)?;
     let html = leaves(message, Kind::Html)?;
-    let mut reading = read(&html)?;
+    let below = Below::of(message.subject().unwrap_or_default());
+    let mut reading = read(&html, below)?;
     let links = std::mem::take(&mut reading.links);
     let mut readings = vec![reading.text];
     let same =
         plain.len() == html.len() && plain.iter().zip(&html).all(|(one, other)| std::ptr::eq(*one, *other));
     if !same {
-        readings.push(read(&plain)?.text);
+        readings.push(read(&plain, below)?.text);
     }
     Ok((readings, links))
 }
 
-fn read(leaves: &[&MessagePart<'_>]) -> Result<Reading, MailError> {
+fn read(leaves: &[&MessagePart<'_>], below: Below) -> Result<Reading, MailError> {
     let mut reading = Reading::default();
     for part in leaves {
         let recovered = recovered(part);
         let text = recovered.as_ref().map_or(part.text_contents().unwrap_or_default(), |text| text.as_str());
         if kind(part) == Some(Kind::Html) {
             let visible = html::visible(text).ok_or(MailError::TooLarge)?;
-            reading.text.push_str(&visible.text);
+            reading.text.push_str(below.own(&visible.text));
             reading.links.extend(visible.links);
         } else {
-            reading.text.push_str(&quote::without_quotes(&unflowed(part, text)));
+            reading.text.push_str(&quote::without_quotes(below.own(&unflowed(part, text))));
         }
         reading.text.push('\n');
     }
@@ -185,7 +187,8 @@ fn unflowed(part: &MessagePart<'_>, text: &str) -> Zeroizing<String> {
     }
     let mut unflowed = Zeroizing::new(String::with_capacity(text.len()));
     for line in text.lines() {
-        unflowed.push_str(line);
+        // A space before a line that begins with one, or with `>` or `From `, is there to be taken away.
+        unflowed.push_str(line.strip_prefix(' ').unwrap_or(line));
         if !line.ends_with(' ') || line == "-- " {
             unflowed.push('\n');
         }

@@ -1,17 +1,46 @@
-//! Drops what a plain text quotes from an earlier mail.
+//! Drops what a text quotes from an earlier mail.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 use zeroize::Zeroizing;
 
-/// A plain text without its quotes: lines with `>`, and all that follows `On … wrote:` or `Original Message`.
-///
-/// A text that begins with such a line is a forwarded mail, and the mail is all that it says: it stays.
-pub(super) fn without_quotes(text: &str) -> Zeroizing<String> {
-    let own =
-        REPLY.find_iter(text).find(|found| says_something(text.get(..found.start()).unwrap_or_default()));
-    let own = own.map_or(text, |found| text.get(..found.start()).unwrap_or_default());
+/// What the mail is that stands below the text of this one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Below {
+    /// An earlier one, which was answered.
+    Answered,
+    /// The one that is forwarded: all that there is to read.
+    Forwarded,
+}
+
+impl Below {
+    /// What a subject says of it: `Fwd: …`, `WG: …`.
+    pub(super) fn of(subject: &str) -> Self {
+        const FORWARD: [&str; 16] = [
+            "fwd", "fw", "wg", "tr", "rv", "enc", "i", "vs", "vb", "vl", "pd", "doorst", "转发", "轉寄",
+            "転送", "전달",
+        ];
+        let mark = subject.split_once([':', '：']).map(|(mark, _)| mark.trim().to_lowercase());
+        match mark {
+            Some(mark) if FORWARD.contains(&mark.as_str()) => Self::Forwarded,
+            Some(_) | None => Self::Answered,
+        }
+    }
+
+    /// A text without the earlier mail below it: all that follows `On … wrote:`, `Original Message`, or its header.
+    ///
+    /// A text that begins with such a line is a forwarded mail, and the mail is all that it says: it stays.
+    pub(super) fn own(self, text: &str) -> &str {
+        let replies = REPLY.find_iter(text).map(|found| found.start());
+        let headers = HEADER.find_iter(text).map(|found| found.start()).filter(|_| self == Self::Answered);
+        let above = |at: usize| text.get(..at).filter(|own| says_something(own));
+        replies.chain(headers).filter_map(above).min_by_key(|own| own.len()).unwrap_or(text)
+    }
+}
+
+/// A plain text without the lines that it quotes.
+pub(super) fn without_quotes(own: &str) -> Zeroizing<String> {
     let mut kept = Zeroizing::new(String::with_capacity(own.len()));
     for line in own.lines().filter(|line| !is_quoted(line)) {
         kept.push_str(line);
@@ -46,6 +75,17 @@ static REPLY: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a regular expression")
 });
 
+/// The header of an earlier mail, as Outlook puts it above what is answered; a forwarded mail has one too.
+#[expect(clippy::expect_used, reason = "a constant expression, which every test compiles")]
+static HEADER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"(?imx)
+        ^[\ \t]*(?:from|von|de|da|van|fr[åa]n|fra|l[äa]hett[äa]j[äa]|od|feladó|kimden|από|от|від|差出人|发件人|寄件者|보낸\ 사람)[^\S\n]?[:：][^\n]{0,300}\n[\ \t]*(?:sent|date|gesendet|datum|envoy[ée](?:\ le)?|enviad[oa](?:\ el|\ em)?|inviato|verzonden|skickat|sendt|l[äa]hetetty|wys[łl]ano|odesl[áa]no|odoslan[ée]|elküldve|trimis|g[öo]nderildi|g[öo]nderme\ tarihi|στάλθηκε|отправлено|надіслано|送信日時|发送时间|寄件日期|보낸\ 날짜|to|an|[àa]|para|til|till)[^\S\n]?[:：]
+        ",
+    )
+    .expect("a regular expression")
+});
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,18 +98,21 @@ mod tests {
             "New code 482913.\n\nOn Mon, 23 Nov 2026 at 09:01, Acme wrote:\nYour code is 111222.\n",
             "New code 482913.\n\nAm 23.11.2026 um 09:01 schrieb Acme\n<a@acme.example>:\nYour code is 111222.\n",
             "New code 482913.\n\n-----Original Message-----\nFrom: Acme\nYour code is 111222.\n",
+            "New code 482913.\n\nDe : Acme <a@acme.example>\nEnvoyé : lundi 23 novembre 2026 09:52\nÀ : user@home.example\nObjet : code\n\nYour code is 111222.\n",
             "New code 482913.\n\n________________________________\nFrom: Acme\nYour code is 111222.\n",
         ] {
-            let own = without_quotes(text);
+            let own = without_quotes(Below::Answered.own(text));
             assert!(own.contains("482913") && !own.contains("111222"), "{text}");
         }
     }
 
     #[test]
     fn a_mail_that_only_forwards_is_its_text() {
-        assert!(
-            without_quotes("-----Original Message-----\nFrom: Acme\n\nYour code is 482913.\n")
-                .contains("482913")
-        );
+        for (subject, text) in [
+            ("Your code", "-----Original Message-----\nFrom: Acme\n\nYour code is 482913.\n"),
+            ("Fwd: Your code", "For you.\n\nFrom: Acme\nSent: Monday\n\nYour code is 482913.\n"),
+        ] {
+            assert!(Below::of(subject).own(text).contains("482913"), "{text}");
+        }
     }
 }
