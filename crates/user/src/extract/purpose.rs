@@ -22,7 +22,7 @@ const GRAVEST_FIRST: [(Meaning, Purpose); 6] = [
 /// What the code of a message is for; `None` if the message does not say so, as in `Your code is 482913`.
 ///
 /// The clause of the code counts before the subject, and that before the rest. What begins with `if this wasn't you`
-/// is advice, and does not count. A code beside an amount of money is for a payment. Where the text and the HTML of a mail differ, the graver purpose counts.
+/// is advice, and does not count, unless the code is part of it. A code beside an amount of money is for a payment. Where the text and the HTML of a mail differ, the graver purpose counts.
 #[must_use]
 pub fn purpose(text: &Text) -> Option<Purpose> {
     gravest(text.readings().filter_map(|reading| {
@@ -42,8 +42,9 @@ pub(super) fn gravest(purposes: impl Iterator<Item = Purpose>) -> Option<Purpose
 /// What one text says that its best candidate is for.
 pub(super) fn said(context: &Context<'_>, weighed: &[(Candidate, Score)]) -> Option<Purpose> {
     let (text, subject) = (context.text, context.subject);
-    let said = Said::of(context);
-    let code = weighed.first().map(|(code, _)| Place::of(code, text, subject));
+    let best = weighed.first().map(|(code, _)| code);
+    let said = Said::of(context, best);
+    let code = best.map(|code| Place::of(code, text, subject));
     let clause = code.and_then(|place| {
         let is_priced = text.get(place.start..place.end).is_some_and(has_price);
         if is_priced { Some(Purpose::Payment) } else { said.within(place.start, place.end) }
@@ -56,13 +57,20 @@ pub(super) fn said(context: &Context<'_>, weighed: &[(Candidate, Score)]) -> Opt
 struct Said(Vec<(usize, usize, Purpose)>);
 
 impl Said {
-    fn of(context: &Context<'_>) -> Self {
-        let asides: Vec<(usize, usize)> = context
-            .phrases
-            .of(Meaning::Aside)
+    fn of(context: &Context<'_>, code: Option<&Candidate>) -> Self {
+        let begins: Vec<(usize, usize)> = context.phrases.of(Meaning::Aside).iter().collect();
+        let next = begins.iter().skip(1).map(|(next, _)| *next).chain([context.text.len()]);
+        let mut asides: Vec<(usize, usize)> = begins
             .iter()
-            .map(|(start, end)| (start, end + clause_end(context.text.get(end..).unwrap_or_default())))
+            .zip(next)
+            .map(|((start, end), next)| {
+                (*start, end + clause_end(context.text.get(*end..next.max(*end)).unwrap_or_default()))
+            })
             .collect();
+        // `To secure your account, reset your password with 482913` is what the code is for.
+        if let Some(code) = code {
+            asides.retain(|(start, end)| code.end <= *start || *end <= code.start);
+        }
         let is_aside = |at: usize| {
             let next = asides.partition_point(|(start, _)| *start <= at);
             next.checked_sub(1).and_then(|last| asides.get(last)).is_some_and(|(_, end)| at < *end)
@@ -127,6 +135,17 @@ mod tests {
             "Your sign-in code is 482913.\nIf you didn't ask for it, change your password at acme.example.",
         ] {
             assert_eq!(purpose(&Text::plain(text)), Some(Purpose::Login), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_code_itself_is_advised_for_is_its_purpose() {
+        for text in [
+            "To secure your account, reset your password with this code: 482913",
+            "Not done yet? Otherwise reset your password with 482913.",
+            "If you did not set one, this is the code for your new password: 482913",
+        ] {
+            assert_eq!(purpose(&Text::plain(text)), Some(Purpose::Reset), "{text}");
         }
     }
 
