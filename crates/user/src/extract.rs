@@ -28,8 +28,8 @@ use candidates::{Candidate, Form};
 use score::{Context, Score, Tie};
 
 pub(crate) use alone::alone;
-pub use link::link;
 pub(crate) use link::link_alone;
+pub use link::{link, link_purpose};
 pub use purpose::purpose;
 pub use text::{Link, Text};
 

@@ -57,7 +57,7 @@ impl Kept {
     pub(super) fn purpose(&self, wanted: Wanted) -> Option<Purpose> {
         match wanted {
             Wanted::Code => self.findings().purpose(),
-            Wanted::Link => extract::purpose(&self.message.text),
+            Wanted::Link => extract::link_purpose(&self.message.text),
         }
     }
 }

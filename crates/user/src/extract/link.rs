@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use agent_otp_domain::{Code, registrable_domain};
+use agent_otp_domain::{Code, Purpose, registrable_domain};
 use regex::Regex;
 
 use super::pattern::regex;
+use super::purpose::{gravest, purpose};
 use super::{Confidence, Extraction, Text};
 
 /// Takes the one link out of a message that leads to the registrable domain of `domain` and signs in.
@@ -37,6 +38,26 @@ pub fn link(text: &Text, domain: &str) -> Extraction {
         }
         (None, _) => Extraction::None,
     }
+}
+
+/// What the link of a message is for: what the message says of it, what is shown of it, and what its address is called,
+/// the gravest of these; `None` if nothing of this says so.
+///
+/// An address such as `…/auth/reset-password?token=…` signs in too.
+#[must_use]
+pub fn link_purpose(text: &Text) -> Option<Purpose> {
+    let signing_in = || text.links().iter().filter(|link| signs_in(&link.href, &link.shown));
+    let shown = signing_in().filter_map(|link| purpose(&Text::plain(&link.shown)));
+    let written = text.readings().flat_map(|reading| URL.find_iter(reading)).map(|found| found.as_str());
+    let written = written.filter(|href| signs_in(href, ""));
+    let addresses = signing_in().map(|link| link.href.as_str()).chain(written).filter_map(|href| {
+        match (RESETS.is_match(href), CHANGES.is_match(href)) {
+            (true, _) => Some(Purpose::Reset),
+            (false, true) => Some(Purpose::Change),
+            (false, false) => None,
+        }
+    });
+    gravest(purpose(text).into_iter().chain(shown).chain(addresses))
 }
 
 /// Takes a text as the link itself: an address on the registrable domain of `domain`. Whether it signs in, the user says.
@@ -80,6 +101,15 @@ fn host(href: &str) -> Option<&str> {
     (known && plain).then(|| authority.split(':').next()).flatten()
 }
 
+/// As Supabase, Firebase, Auth0, Django and Rails call it, among others.
+static RESETS: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"(?i)reset|forgot|recover|lost-?_?pass|new-?_?pass|(?:set|change|edit|update)-?_?pass|passwords?/")
+});
+static CHANGES: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"(?i)(?:change|update|new)-?_?e?-?mail|e?-?mail-?_?(?:change|update)|change-?_?(?:phone|number)|(?:delete|close|deactivate|transfer)-?_?/?(?:my-?_?)?(?:account|user|profile)|account-?_?/?(?:delet|clos|transfer)",
+    )
+});
 static URL: LazyLock<Regex> = LazyLock::new(|| regex(r#"https://[^\s<>"]+"#));
 static DOMAIN: LazyLock<Regex> =
     LazyLock::new(|| regex(r"(?i)(?:https?://|\b)((?:[a-z0-9-]+\.)+[a-z]{2,})(?:[/:?#\s]|$)"));
@@ -90,7 +120,7 @@ static PURPOSE: LazyLock<Regex> = LazyLock::new(|| {
 });
 static SECRET: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"[?&#][^=&#]+=[A-Za-z0-9._~%+-]{6,}|/[A-Za-z0-9_~.-]*\d[A-Za-z0-9_~.-]{14,}|/[A-Za-z0-9_~.-]{15,}\d[A-Za-z0-9_~.-]*|/[A-Za-z0-9_-]{24,}",
+        r"[?&#][^=&#]+=[A-Za-z0-9._~%+-]{6,}|/[A-Za-z0-9_~.-]*\d[A-Za-z0-9_~.-]{11,}|/[A-Za-z0-9_~.-]{12,}\d[A-Za-z0-9_~.-]*|/[A-Za-z0-9_-]{24,}",
     )
 });
 static ELSEWHERE: LazyLock<Regex> = LazyLock::new(|| {
@@ -121,6 +151,35 @@ mod tests {
                 matches!(link(&text(&links), "acme.example"), Extraction::Code(code, _) if code.expose() == found),
                 "{links:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_link_is_for_the_gravest_that_is_said_of_it() {
+        for (href, shown, said) in [
+            ("https://acme.example/magic?t=aa11bb22cc33dd44", "Sign in", Some(Purpose::Login)),
+            ("https://acme.example/magic?t=aa11bb22cc33dd44", "Continue", None),
+            ("https://acme.example/auth/reset-password?token=aa11bb22", "Continue", Some(Purpose::Reset)),
+            (
+                "https://acme.example/auth/v1/verify?token=aa11bb22&type=recovery",
+                "Log in",
+                Some(Purpose::Reset),
+            ),
+            (
+                "https://acme.example/__/auth/action?mode=resetPassword&oobCode=aa11bb22",
+                "Next",
+                Some(Purpose::Reset),
+            ),
+            (
+                "https://acme.example/auth/v1/verify?token=aa11bb22&type=email_change",
+                "Next",
+                Some(Purpose::Change),
+            ),
+            ("https://acme.example/auth/c?token=aa11bb22cc", "Reset your password", Some(Purpose::Reset)),
+            // What does not sign in is not taken, and says nothing.
+            ("https://acme.example/reset-password", "Reset", None),
+        ] {
+            assert_eq!(link_purpose(&text(&[(href, shown)])), said, "{href} {shown}");
         }
     }
 
