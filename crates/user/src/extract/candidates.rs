@@ -134,7 +134,11 @@ fn grouped(text: &str, run: &[Token]) -> Option<String> {
         // Digits of two cells, one to a line, belong together however they are shared out.
         let in_cells = groups.len() == 2 && (4..=8).contains(&total) && is_line(text, run);
         let fits = (4..=10).contains(&total)
-            && (even || hyphens || in_cells || matches!((groups.len(), total), (2, 5 | 7)));
+            && (even
+                || hyphens
+                || in_cells
+                || is_customary(&groups)
+                || is_all_that_is_said(text, run, &groups));
         return fits.then(|| groups.concat());
     }
     if let ([copula, code], true) = (groups.as_slice(), hyphens)
@@ -171,6 +175,31 @@ fn grouped(text: &str, run: &[Token]) -> Option<String> {
         groups => groups.concat(),
     };
     (fits && looks_like_code(&value)).then_some(value)
+}
+
+/// Whether digits are grouped as many group them: `48 291`, `482 9134`, `482 91 34`.
+fn is_customary(groups: &[&str]) -> bool {
+    matches!(
+        groups.iter().map(|group| group.len()).collect::<Vec<_>>()[..],
+        [2 | 4, 3] | [3, 2 | 4] | [3, 2, 2]
+    )
+}
+
+/// Whether digits are grouped in some other way, and end a line or a sentence, so that no number of a unit is among them:
+/// `code: 4829 13.`
+fn is_all_that_is_said(text: &str, run: &[Token], groups: &[&str]) -> bool {
+    let (Some(first), Some(last)) = (run.first(), run.last()) else { return false };
+    let before = text.get(..first.start).unwrap_or_default();
+    let after = text.get(last.end..).unwrap_or_default();
+    let ends = after.is_empty()
+        || after.starts_with('\n')
+        || after
+            .strip_prefix(['.', '!', ',', ';'])
+            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()));
+    let begins = before.ends_with([' ', '\n', ':', '*', '(']) || before.is_empty();
+    let total: usize = groups.iter().map(|group| group.len()).sum();
+    let is_even_enough = groups.iter().all(|group| (2..=4).contains(&group.len()));
+    begins && ends && is_even_enough && (2..=3).contains(&groups.len()) && (6..=8).contains(&total)
 }
 
 /// Whether a token looks like half a code, as in `F4R9 T2LB`: a word does not.

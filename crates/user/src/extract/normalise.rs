@@ -31,7 +31,7 @@ pub(super) fn normalise(text: &str) -> Zeroizing<String> {
         if line.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) {
             plain_text.push_str(line);
         } else {
-            let digits = line.chars().filter(|c| !invisible(*c)).map(digit);
+            let digits = in_order(line).filter(|c| !invisible(*c)).map(digit);
             plain_text.extend(digits.nfkd().filter(|c| !accent(*c)).map(plain).nfc());
         }
     }
@@ -69,6 +69,27 @@ static GLUED_AFTER: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)(?-u:\b)([0-9]{4,10})((?:is|as|expires?|valid|your|from|will|do|please|never|use|for|the|this|ist|est|es)[^0-9a-z]|expires|valid)",
     )
 });
+
+/// The characters of a line that are shown in the order in which they are written: what a right-to-left override (UAX #9)
+/// turns round reads otherwise than its bytes, and a sign that is part of nothing stands for it.
+fn in_order(line: &str) -> impl Iterator<Item = char> {
+    const OVERRIDE: char = '\u{202E}';
+    const TURNED: char = '\u{FFFC}';
+    let mut is_turned = false;
+    line.chars().filter_map(move |c| {
+        let was_turned = is_turned;
+        is_turned = match c {
+            OVERRIDE => true,
+            '\u{202A}'..='\u{202D}' | '\n' | '\r' => false,
+            _ => is_turned,
+        };
+        match (was_turned, is_turned) {
+            (false, true) => Some(TURNED),
+            (true, true) => None,
+            (_, false) => Some(c),
+        }
+    })
+}
 
 fn invisible(c: char) -> bool {
     matches!(u32::from(c),
@@ -135,6 +156,14 @@ fn plain(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_turned_round_is_not_read() {
+        assert_eq!(
+            *normalise("code \u{202E}317294\u{202C} 4\u{202E}8\u{202C}29"),
+            *"code \u{FFFC} 4\u{FFFC}29"
+        );
+    }
 
     #[test]
     fn what_looks_like_the_same_code_becomes_the_same_text() {

@@ -12,6 +12,9 @@ const ACCESS: [&str; 10] =
 /// How far words like `Wi-Fi` and `meeting ID` reach to what opens it, in bytes.
 const ELSEWHERE_REACH: usize = 120;
 
+/// How long a word is at most that ends in a full stop within a sentence, in bytes.
+const ABBREVIATION_MAX: usize = 6;
+
 impl Context<'_> {
     /// What speaks against the candidate, in points.
     pub(super) fn objections(
@@ -85,11 +88,10 @@ impl Context<'_> {
     /// Whether what is around the candidate advertises.
     fn advertises(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
         let promotions = self.phrases.of(Meaning::Promo);
-        match candidate.form {
-            Form::Digits => promotions.within(place.start, place.end),
-            // A voucher is a word with a number: the whole message says whether it is one.
-            Form::Mixed | Form::Capitals => promotions.any(),
-        }
+        // A voucher is a word with a number: the whole message says whether it is one, unless it is called a one-time code.
+        let may_be_a_voucher = candidate.form != Form::Digits
+            && !self.phrases.of(Meaning::Strong).within(place.start, candidate.start);
+        promotions.within(place.start, place.end) || (may_be_a_voucher && promotions.any())
     }
 
     /// Whether the message advertises more than once, and speaks of no account and no one-time code.
@@ -123,7 +125,8 @@ impl Context<'_> {
         let above = self.text.get(..candidate.start - head.len()).unwrap_or_default().trim_end();
         let above = above.rsplit('\n').next().unwrap_or_default();
         let told = if words(told) == 0 && above.ends_with(':') { above } else { told };
-        !is_closed && words(told) > 1 && words(cited) > 1 && tail.contains(['"', '”', '“', '»'])
+        let Some((cited_on, _)) = tail.split_once(['"', '”', '“', '»']) else { return false };
+        !is_closed && words(told) > 1 && words(cited) + words(cited_on) > 1
     }
 
     /// Whether brackets hold it and its own name, which is none of a code: `(student 22104418)`.
@@ -217,6 +220,10 @@ impl Context<'_> {
             return false;
         }
         let gap = self.text.get(end..candidate.start).unwrap_or_default();
+        // In `call your bank by telephone. 482913 confirms …` a sentence has ended; in `Ref. 482913` it has not.
+        if gap.starts_with(". ") && end - start > ABBREVIATION_MAX {
+            return false;
+        }
         if gap.len() > OTHER_REACH || gap.contains(|c: char| c.is_ascii_digit() || c == ',') {
             return false;
         }

@@ -105,7 +105,7 @@ fn clause_start(before: &str) -> usize {
 
 /// Words that end in a full stop within a sentence.
 const ABBREVIATIONS: &str =
-    "no nr n ref tel num ihr rs acct dn dd ul str godz poz vol approx ca bzw tlf cis tc br cod im";
+    "no nr n ref tel num ihr rs acct dn dd ul str godz poz vol approx ca bzw tlf cis tc br cod im pyб гpн cт";
 
 fn abbreviates(head: &str) -> bool {
     let word = head.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();

@@ -183,6 +183,7 @@ impl Context<'_> {
             (false, false, false) => 0.0,
         };
         let of_its_use = match entered {
+            Entered::Directly if self.is_all_there_is(candidate, signs) => 5.0,
             Entered::Directly => 3.0,
             Entered::Near => 2.5,
             Entered::Not => 0.0,
@@ -190,6 +191,21 @@ impl Context<'_> {
         let more = [(elsewhere, 3.0), (is_your, 2.5), (candidate.spelled, 2.5)];
         let more: f32 = more.into_iter().filter(|(holds, _)| *holds).map(|(_, points)| points).sum();
         prior(candidate, signs) + of_its_clause + of_its_name + of_its_place + of_its_use + more
+    }
+
+    /// Whether the message has no word for a code, and speaks of nothing else that one enters: `Enter 482913 to continue.`
+    fn is_all_there_is(&self, candidate: &Candidate, signs: &Signs) -> bool {
+        const OTHERS: [Meaning; 4] =
+            [Meaning::Promo, Meaning::Booking, Meaning::Elsewhere, Meaning::OtherCode];
+        let written = self.text.get(candidate.start..candidate.end).unwrap_or_default();
+        let mut groups = written.split(|c: char| !c.is_ascii_digit()).map(str::len);
+        let first = groups.next();
+        candidate.form == Form::Digits
+            // The place of a parcel is grouped in other ways: `3-2-4018`.
+            && groups.all(|group| Some(group) == first)
+            && (6..=8).contains(&candidate.value.len())
+            && signs.spoken == Spoken::Not
+            && !OTHERS.iter().any(|meaning| self.phrases.of(*meaning).any())
     }
 
     fn tie(&self, place: &Place<'_>, candidate: &Candidate, signs: &Signs) -> Tie {
@@ -327,7 +343,10 @@ impl Context<'_> {
         let is_listed = place.before.trim_end().ends_with(',');
         let shouted = is_listed || shouts(next) || (signs.named != Named::Adjacent && shouts(last));
         // In `your PASSWORD is 4829` the word announces, and is not announced.
-        let announces = after.starts_with(':') || self.follows(Meaning::Is, after, place, candidate);
+        // `JRKQWXTV is your code`
+        let is_named = signs.is_your && value.len() >= 6 && !pronounceable(value);
+        let announces =
+            after.starts_with(':') || (!is_named && self.follows(Meaning::Is, after, place, candidate));
         let (before, behind) = line(self.text, candidate);
         let is_shouted_line = !before.chars().chain(behind.chars()).any(char::is_lowercase);
         let fits = signs.is_anchored() && !(is_shouted_line && pronounceable(value));
