@@ -35,23 +35,28 @@ const MAIL: &str = "From: Acme <no-reply@acme.example>\r\nTo: user@home.example\
 
 #[tokio::test]
 async fn of_every_labelled_mail_exactly_that_leaves_which_may_leave_for_its_request() {
-    let zone = fs::read_to_string(data("zone.json")).unwrap();
-    let authenticator = asking(dns::serve(dns::zone(&zone).unwrap()));
-    let rows = fs::read_to_string(data("expected.jsonl")).unwrap();
-    let mut judged = 0;
-    for row in rows.lines().map(|row| serde_json::from_str::<Row>(row).unwrap()) {
-        // What is not signed for a zone of these is labelled for its sender's name alone.
-        let (Some(service), Some(release)) = (&row.filter_service, row.release_for_filter) else { continue };
-        if row.auth.is_none() && release {
-            continue;
+    for (folder, count) in [("eml", 17), ("varied_eml_2", 31)] {
+        let folder = data("..").join(folder);
+        let zone = fs::read_to_string(folder.join("zone.json")).unwrap();
+        let authenticator = asking(dns::serve(dns::zone(&zone).unwrap()));
+        let rows = fs::read_to_string(folder.join("expected.jsonl")).unwrap();
+        let mut judged = 0;
+        for row in rows.lines().map(|row| serde_json::from_str::<Row>(row).unwrap()) {
+            // What is not signed for a zone of these is labelled for its sender's name alone.
+            let (Some(service), Some(release)) = (&row.filter_service, row.release_for_filter) else {
+                continue;
+            };
+            if row.auth.is_none() && release {
+                continue;
+            }
+            let raw = fs::read(folder.join(&row.file)).unwrap();
+            let envelope = row.auth.clone().unwrap_or_default().envelope();
+            let code = released(&authenticator, &raw, &envelope, service).await;
+            assert_eq!(code, row.expected.filter(|_| release), "{}", row.file);
+            judged += 1;
         }
-        let raw = fs::read(data(&row.file)).unwrap();
-        let envelope = row.auth.clone().unwrap_or_default().envelope();
-        let code = released(&authenticator, &raw, &envelope, service).await;
-        assert_eq!(code, row.expected.filter(|_| release), "{}", row.file);
-        judged += 1;
+        assert_eq!(judged, count, "{}", folder.display());
     }
-    assert_eq!(judged, 17);
 }
 
 #[tokio::test]
@@ -341,7 +346,7 @@ async fn released(
     let Mail { from, text, .. } = mail::read(raw).ok()?;
     let authentic = authenticator.verify(raw, envelope, now()).await.ok()?;
     let pattern = SenderPattern::Domain(service.parse().unwrap());
-    let sender = Sender::Address(from.parse().unwrap());
+    let sender = Sender::Address(from.parse().ok()?);
     let text = if authentic.covers_subject { text } else { text.without_subject() };
     let found = extract::code(&text, None, pattern.domain());
     let Extraction::Code(code, _) = found else { return None };

@@ -22,8 +22,11 @@ fn codes_are_found_in_messages_around_the_world() {
         ("varied_blind_3.jsonl", 0.97, 0),
         ("varied_blind_4.jsonl", 0.97, 0),
         ("varied_blind_5.jsonl", 0.97, 0),
-        ("varied_blind_6.jsonl", 0.92, 0),
+        ("varied_blind_6.jsonl", 0.93, 0),
+        ("varied_blind_7.jsonl", 0.97, 2),
+        ("varied_blind_8.jsonl", 0.97, 4),
         ("varied_eml", 0.98, 1),
+        ("varied_eml_2", 0.99, 1),
     ] {
         let figures = measure(file);
         assert_eq!(figures.wrong, 0, "{file}");
@@ -111,6 +114,8 @@ struct Message {
     mail: Option<Vec<u8>>,
     expected: Option<String>,
     also_accept: Vec<String>,
+    /// Whether it may leave for a request, where the sender decides that.
+    release_for_filter: Option<bool>,
 }
 
 impl Message {
@@ -152,7 +157,7 @@ impl Figures {
     }
 }
 
-/// The messages of a file, or the mails of a folder.
+/// The messages of a file, or the mails of a folder; where the sender decides, `authentication.rs` judges.
 fn messages(file: &str) -> Vec<Message> {
     let folder = Some(data(file)).filter(|path| path.is_dir());
     let rows = folder.as_ref().map_or_else(|| data(file), |folder| folder.join("expected.jsonl"));
@@ -161,7 +166,12 @@ fn messages(file: &str) -> Vec<Message> {
         message.mail = folder.as_ref().map(|folder| fs::read(folder.join(&message.id)).unwrap());
         message
     };
-    fs::read_to_string(rows).unwrap().lines().map(read).collect()
+    fs::read_to_string(rows)
+        .unwrap()
+        .lines()
+        .map(read)
+        .filter(|message| message.release_for_filter.is_none())
+        .collect()
 }
 
 /// Extracts from every message of a file, and prints the figures with each message that went otherwise.

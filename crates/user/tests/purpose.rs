@@ -69,6 +69,8 @@ fn messages() -> Vec<Message> {
         "varied_blind_4.jsonl",
         "varied_blind_5.jsonl",
         "varied_blind_6.jsonl",
+        "varied_blind_7.jsonl",
+        "varied_blind_8.jsonl",
     ];
     let rows = files.map(|file| fs::read_to_string(folder.join(file)).unwrap()).join("\n");
     rows.lines()
