@@ -71,10 +71,7 @@ pub(super) fn run(
             let scopes = scopes(place, &asked)?;
             let commands: Vec<String> = scopes.iter().map(|scope| scope.nsc(&asked.account)).collect();
             print::out(&commands.join("\n"));
-            print::say(&format!(
-                "then: nsc push --account {0}, and for each user: nsc add user --account {0} --name NAME -K ROLE",
-                asked.account
-            ));
+            print::say(&users_by_nsc(&asked.account));
         }
         Format::OperatorJson => {
             let claims: Value = scopes(place, &asked)?.iter().map(Scope::claim).collect();
@@ -127,4 +124,17 @@ fn scopes(place: impl FnOnce() -> anyhow::Result<Place>, asked: &Permissions) ->
     roles.push((format!("enrolment-{owner}"), permission::enrolments(&owner)));
     let scope = |(role, grants)| Scope { role, permissions: setup::permissions(grants) };
     Ok(roles.into_iter().map(scope).collect())
+}
+
+/// What makes the users, once the roles are there. The template wants each member's own name, and this machine's approver,
+/// capturer and auditor have the same one.
+fn users_by_nsc(account: &str) -> String {
+    format!(
+        "then: nsc push --account {account}, and for each user, with a member's own name:\n  \
+         nsc add user --account {account} --name NAME -K ROLE\n  \
+         nsc generate creds --account {account} --name NAME > creds/USER.creds    # relay.creds, approver-local.creds\n\
+         nsc takes a name once in an account: before the next user of the same name, take this one from its list (the \
+         creds stay good):\n  \
+         nsc delete user --account {account} --name NAME --revoke=false"
+    )
 }
