@@ -8,6 +8,7 @@
 
 mod alone;
 mod candidates;
+mod capitals;
 mod exact;
 mod link;
 mod mask;

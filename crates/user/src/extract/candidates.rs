@@ -141,21 +141,8 @@ fn grouped(text: &str, run: &[Token]) -> Option<String> {
                 || is_all_that_is_said(text, run, &groups));
         return fits.then(|| groups.concat());
     }
-    if let ([copula, code], true) = (groups.as_slice(), hyphens)
-        && COPULAS.iter().any(|known| known.eq_ignore_ascii_case(copula))
-        && digits(code)
-        && (4..=10).contains(&code.len())
-    {
-        return Some((*code).to_owned());
-    }
-    // As Google writes it: `G-482913`.
-    if let ([letter, code], true) = (groups.as_slice(), hyphens)
-        && letter.len() == 1
-        && letter.bytes().all(|byte| byte.is_ascii_uppercase())
-        && digits(code)
-        && (5..=8).contains(&code.len())
-    {
-        return Some((*code).to_owned());
+    if hyphens && let Some(code) = behind_its_name(&groups) {
+        return Some(code.to_owned());
     }
     if !hyphens {
         return (groups.len() == 2).then(|| groups.concat());
@@ -175,6 +162,16 @@ fn grouped(text: &str, run: &[Token]) -> Option<String> {
         groups => groups.concat(),
     };
     (fits && looks_like_code(&value)).then_some(value)
+}
+
+/// The digits of a code with its name before it: `OTP-482913`, or as Google writes it, `G-482913`.
+fn behind_its_name<'a>(groups: &[&'a str]) -> Option<&'a str> {
+    let [name, code] = groups else { return None };
+    let is_copula = COPULAS.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let is_letter = name.len() == 1 && name.bytes().all(|byte| byte.is_ascii_uppercase());
+    let is_code = digits(code)
+        && ((is_copula && (4..=10).contains(&code.len())) || (is_letter && (5..=8).contains(&code.len())));
+    is_code.then_some(*code)
 }
 
 /// Whether digits are grouped as many group them: `48 291`, `482 9134`, `482 91 34`.

@@ -1,9 +1,10 @@
 //! What speaks against a candidate: it is another number, somebody else's, or none that is asked for.
 
 use super::candidates::{Candidate, Form};
+use super::capitals::pronounceable;
 use super::phrases::Meaning;
 use super::place::{Place, line};
-use super::score::{Context, Named, OTHER_REACH, pronounceable};
+use super::score::{Context, Named, OTHER_REACH};
 
 /// What strong words have in common that name a code for access, to whatever it may be.
 const ACCESS: [&str; 10] =
