@@ -120,7 +120,7 @@ static PURPOSE: LazyLock<Regex> = LazyLock::new(|| {
 });
 static SECRET: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"[?&#][^=&#]+=[A-Za-z0-9._~%+-]{6,}|/[A-Za-z0-9_~.-]*\d[A-Za-z0-9_~.-]{11,}|/[A-Za-z0-9_~.-]{12,}\d[A-Za-z0-9_~.-]*|/[A-Za-z0-9_-]{24,}",
+        r"[?&#][^=&#]+=[A-Za-z0-9._~%+-]{6,}|#[A-Za-z0-9._~%:+-]{12,}|/[A-Za-z0-9_~.-]*\d[A-Za-z0-9_~.-]{9,}|/[A-Za-z0-9_~.-]{10,}\d[A-Za-z0-9_~.-]*|/[A-Za-z0-9_-]{24,}",
     )
 });
 static ELSEWHERE: LazyLock<Regex> = LazyLock::new(|| {

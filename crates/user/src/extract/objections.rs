@@ -230,7 +230,10 @@ impl Context<'_> {
         }
         // In `the code for a transaction on JUMIA is 044916` the number is the code's.
         let is_told = self.phrases.of(Meaning::Is).ends_at(place.start + place.before.trim_end().len());
-        if is_told && gap.split_whitespace().nth(2).is_some() && self.last_word(place.start, start).is_some()
+        if is_told
+            && !gap.contains(')')
+            && gap.split_whitespace().nth(1).is_some()
+            && self.last_word(place.start, start).is_some()
         {
             return false;
         }

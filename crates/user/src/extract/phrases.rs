@@ -66,10 +66,12 @@ pub(super) enum Meaning {
     Elsewhere,
     /// What is booked: a hotel, a flight, a table.
     Booking,
+    /// A name that has a word for a code in it: OTP Bank.
+    Name,
 }
 
 /// The section of `phrases.txt` for each meaning, in the order of [`Meaning`].
-const SECTIONS: [(&str, Meaning); 23] = [
+const SECTIONS: [(&str, Meaning); 24] = [
     ("strong", Meaning::Strong),
     ("word", Meaning::Word),
     ("purpose", Meaning::Purpose),
@@ -93,6 +95,7 @@ const SECTIONS: [(&str, Meaning); 23] = [
     ("backup", Meaning::Backup),
     ("elsewhere", Meaning::Elsewhere),
     ("booking", Meaning::Booking),
+    ("name", Meaning::Name),
 ];
 
 /// Every place where a phrase of one meaning occurs, in order.
@@ -179,7 +182,9 @@ impl Phrases {
                 places.0.push(place);
             }
         }
+        let names = all.get_mut(Meaning::Name as usize).map(std::mem::take).unwrap_or_default();
         for (places, (_, meaning)) in all.iter_mut().zip(SECTIONS) {
+            places.0.retain(|(start, end)| !names.iter().any(|(from, to)| from < *end && *start < to));
             // Of a verb it counts where it begins or ends, whatever it overlaps.
             if matches!(meaning, Meaning::With | Meaning::Is | Meaning::IsYour) {
                 places.0.sort_unstable();
