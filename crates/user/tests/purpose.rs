@@ -71,6 +71,7 @@ fn messages() -> Vec<Message> {
         "varied_blind_6.jsonl",
         "varied_blind_7.jsonl",
         "varied_blind_8.jsonl",
+        "varied_blind_9.jsonl",
     ];
     let rows = files.map(|file| fs::read_to_string(folder.join(file)).unwrap()).join("\n");
     rows.lines()
