@@ -44,7 +44,7 @@ impl Reply {
     pub(super) const TOO_MANY_RECIPIENTS: Self = Self::fixed("452 4.5.3 too many recipients");
 
     pub(super) const UNKNOWN: Self = Self::fixed("500 5.5.1 unknown command");
-    pub(super) const LINE_TOO_LONG: Self = Self::fixed("500 5.5.6 line too long");
+    pub(super) const LINE_TOO_LONG: Self = Self::fixed("500 5.5.2 line too long");
     pub(super) const BARE_LF: Self = Self::fixed("500 5.5.2 a line ends with CRLF");
     pub(super) const CONTROL_CHARACTER: Self = Self::fixed("500 5.5.2 control character in a command");
     pub(super) const UNREADABLE: Self = Self::fixed("501 5.5.2 syntax error");
