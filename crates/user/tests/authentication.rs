@@ -15,7 +15,7 @@ use agent_otp_jetstream::clock;
 use agent_otp_trust::SenderCheck;
 use agent_otp_user::extract::{self, Extraction};
 use agent_otp_user::mail::authentication::{
-    AGE_MAX, Authentic, Authenticator, Dns, Envelope, NotAuthentic, WAIT_MAX,
+    AGE_MAX, Authentic, Authenticator, Dns, Envelope, Handover, NotAuthentic, WAIT_MAX,
 };
 use agent_otp_user::mail::{self, Mail};
 use data_encoding::BASE64;
@@ -236,6 +236,7 @@ async fn spf_proves_a_mail_that_a_server_of_its_sender_hands_over_and_no_other()
     let authenticator = asking(dns::serve(owner.records()));
     let envelope = |peer: &str, helo: &str, sender: &str| Envelope {
         peer: peer.parse().unwrap(),
+        handover: Handover::Relay,
         helo: helo.to_owned(),
         sender: sender.to_owned(),
     };
@@ -260,6 +261,13 @@ async fn spf_proves_a_mail_that_a_server_of_its_sender_hands_over_and_no_other()
         let verified = authenticator.verify(mail.as_bytes(), &envelope(peer, helo, sender), now()).await;
         assert_eq!(verified, outcome, "{peer} {helo} {sender}");
     }
+    // Nor of a server that delivers for the user, wherever it is.
+    let delivered = Envelope {
+        handover: Handover::Delivery,
+        ..envelope(SERVER, "mx.acme.example", "bounce@acme.example")
+    };
+    let verified = authenticator.verify(MAIL.as_bytes(), &delivered, now()).await;
+    assert_eq!(verified, Err(NotAuthentic::Unsigned));
     let changed = owner.sign(MAIL, &["From", "Date"]).replace("482913", "771204");
     let handed_over = envelope(SERVER, "mx.acme.example", "bounce@acme.example");
     let verified = authenticator.verify(changed.as_bytes(), &handed_over, now()).await;
@@ -328,9 +336,12 @@ struct Auth {
 impl Auth {
     fn envelope(self) -> Envelope {
         match (self.ip, self.mail_from) {
-            (Some(ip), Some(sender)) => {
-                Envelope { peer: ip.parse().unwrap(), helo: "mx.sender.example".to_owned(), sender }
-            }
+            (Some(ip), Some(sender)) => Envelope {
+                peer: ip.parse().unwrap(),
+                handover: Handover::Relay,
+                helo: "mx.sender.example".to_owned(),
+                sender,
+            },
             _ => Envelope::local(),
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use agent_otp_domain::Timestamp;
-use agent_otp_user::mail::authentication::{Authentic, Authenticator, Dns, Envelope, NotAuthentic};
+use agent_otp_user::mail::authentication::{Authentic, Authenticator, Dns, Envelope, Handover, NotAuthentic};
 use mail_parser::MessageParser;
 use tokio::runtime::Runtime;
 
@@ -40,7 +40,9 @@ impl Post {
 
     pub(crate) fn verify(&self, raw: &[u8], auth: &Auth) -> Result<Authentic, NotAuthentic> {
         let envelope = match (auth.ip, &auth.mail_from) {
-            (Some(peer), Some(sender)) => Envelope { peer, helo: String::new(), sender: sender.clone() },
+            (Some(peer), Some(sender)) => {
+                Envelope { peer, handover: Handover::Relay, helo: String::new(), sender: sender.clone() }
+            }
             (_, _) => Envelope::local(),
         };
         self.runtime.block_on(self.authenticator.verify(raw, &envelope, self.now))

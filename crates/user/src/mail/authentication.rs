@@ -3,15 +3,15 @@
 //! A domain without a DMARC policy proves nothing. What counts besides the standards: the registrable domain by the
 //! Public Suffix List is the same; `From` is signed, all of the body is, and what the mail says is recent is, too.
 //!
-//! SPF speaks of the peer that hands a mail over. One on this machine or its network is the user's own forwarder, of
-//! which the sender's domain knows nothing: there, DKIM alone proves a mail.
+//! SPF speaks of the peer that hands a mail over. One on this machine or its network is the user's own forwarder, and
+//! so is one that delivers by LMTP, of which the sender's domain knows nothing: there, DKIM alone proves a mail.
 
 mod dns;
+mod envelope;
 mod proof;
 mod results;
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use agent_otp_domain::{RequestId, Timestamp, registrable_domain};
@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 pub use dns::Dns;
 use dns::Servers;
+pub use envelope::{Envelope, Handover};
 use proof::{by_dkim, by_spf};
 pub use results::{AuthservId, AuthservIdError};
 
@@ -46,17 +47,6 @@ pub struct Authenticator {
     trusted: Option<AuthservId>,
     /// How long a mail waits for the DNS.
     wait_max: Duration,
-}
-
-/// Who handed a mail over, and what the peer said of itself (RFC 5321).
-#[derive(Debug, Clone)]
-pub struct Envelope {
-    /// The peer's address.
-    pub peer: IpAddr,
-    /// What it called itself in EHLO or HELO.
-    pub helo: String,
-    /// The address of MAIL; empty for a bounce.
-    pub sender: String,
 }
 
 /// What proves the sender of a mail, and how far.
@@ -196,7 +186,7 @@ impl Authenticator {
             return Ok(authentic);
         }
         // A signature of the sender's own domain says how its mail is sent. Where it is wrong, SPF does not make it good.
-        if claim.is_signed || !envelope.is_elsewhere() {
+        if claim.is_signed || !envelope.may_be_of_sender() {
             return by_dkim(verifier, claim).await;
         }
         by_spf(verifier, claim, envelope).await
@@ -230,30 +220,6 @@ impl NotAuthentic {
             Self::Unsigned | Self::NoPolicy => format!(
                 "{mail} was refused, because nothing proves it; if you trust it, copy the code out of it yourself: agent-otp capture {id}"
             ),
-        }
-    }
-}
-
-impl Envelope {
-    /// One of a mail that this machine hands over, of which SPF says nothing.
-    #[must_use]
-    pub fn local() -> Self {
-        Self { peer: IpAddr::from([127, 0, 0, 1]), helo: String::new(), sender: String::new() }
-    }
-
-    /// Whether the peer is neither on this machine nor on its own network.
-    #[must_use]
-    pub fn is_elsewhere(&self) -> bool {
-        match self.peer.to_canonical() {
-            IpAddr::V4(peer) => {
-                !(peer.is_loopback() || peer.is_private() || peer.is_link_local() || peer.is_unspecified())
-            }
-            IpAddr::V6(peer) => {
-                !(peer.is_loopback()
-                    || peer.is_unique_local()
-                    || peer.is_unicast_link_local()
-                    || peer.is_unspecified())
-            }
         }
     }
 }

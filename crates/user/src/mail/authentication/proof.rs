@@ -68,7 +68,7 @@ pub(super) async fn by_spf(
     claim: &Claim<'_>,
     envelope: &Envelope,
 ) -> Result<Authentic, NotAuthentic> {
-    let Envelope { peer, helo, sender } = envelope;
+    let Envelope { peer, helo, sender, .. } = envelope;
     // The server that a bounce is from is all that it names (RFC 7208 §2.4).
     let domain = sender.rsplit_once('@').map_or(helo.as_str(), |(_, domain)| domain);
     if registrable_domain(domain).as_deref() != Some(claim.registrable.as_str()) {

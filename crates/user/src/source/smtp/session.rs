@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::intake::Intake;
-use crate::mail::authentication::Envelope;
+use crate::mail::authentication::{Envelope, Handover};
 use crate::source::listener::Peer;
 use crate::source::stream::Stream;
 
@@ -61,9 +61,12 @@ impl Session {
         stop: CancellationToken,
     ) -> Self {
         let Manner { source, protocol, tls, room } = manner;
-        let mut envelope = Envelope::local();
-        // Who speaks LMTP delivers for the user, so that SPF says nothing of it.
-        if let (Protocol::Smtp, Peer::At(address)) = (protocol, peer) {
+        let handover = match protocol {
+            Protocol::Smtp => Handover::Relay,
+            Protocol::Lmtp => Handover::Delivery,
+        };
+        let mut envelope = Envelope { handover, ..Envelope::local() };
+        if let Peer::At(address) = peer {
             envelope.peer = address.ip();
         }
         let wire = Wire::new(stream, stop.clone());
@@ -200,7 +203,7 @@ impl Session {
                 let taken = self.stop.run_until_cancelled(taken).await.ok_or(End::Stopping)?;
                 match taken {
                     Ok(()) => Reply::ACCEPTED,
-                    Err(refused) if self.envelope.is_elsewhere() => Reply::refused(&refused),
+                    Err(refused) if self.envelope.may_be_of_sender() => Reply::refused(&refused),
                     Err(refused) => Reply::not_used(&refused),
                 }
             }
@@ -241,5 +244,67 @@ impl Session {
             None => false,
         };
         debug!(source = self.source, peer = %self.peer, reason = %end, told, "session broken off");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use agent_otp_jetstream::clock;
+    use mail_parser::DateTime;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use crate::intake::{Received, Unverified};
+    use crate::mail::authentication::{Authenticator, Dns};
+    use crate::source::smtp::reply::NOT_USED;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whose_results_are_believed_is_a_question_of_where_the_peer_is_and_not_of_its_protocol() {
+        for (protocol, peer, answer) in [
+            (Protocol::Lmtp, "203.0.113.9", NOT_USED),
+            (Protocol::Lmtp, "2001:db8::9", NOT_USED),
+            (Protocol::Smtp, "203.0.113.9", "550 5.7.1 "),
+            (Protocol::Lmtp, "192.168.1.2", "250 2.0.0 accepted"),
+            (Protocol::Smtp, "192.168.1.2", "250 2.0.0 accepted"),
+            (Protocol::Lmtp, "127.0.0.1", "250 2.0.0 accepted"),
+        ] {
+            let (answered, is_taken) = deliver(protocol, peer).await;
+            assert!(answered.starts_with(answer), "{protocol:?} from {peer}: {answered}");
+            assert_eq!(is_taken, answered.contains("accepted"), "{protocol:?} from {peer}");
+        }
+    }
+
+    /// Delivers a mail for which the results of a trusted server vouch: what is answered, and whether it was taken.
+    async fn deliver(protocol: Protocol, peer: &str) -> (String, bool) {
+        let authenticator = Authenticator::new(Dns::None, "mx.home.example".parse().ok()).unwrap();
+        let (intake, mut received) = Intake::new(Unverified::Refuse, authenticator);
+        let (mut here, there) = duplex(8 * 1024);
+        let manner = Manner { source: "test", protocol, tls: None, room: Room::default() };
+        let peer = Peer::At((peer.parse::<IpAddr>().unwrap(), 25).into());
+        let session = Session::new(Box::new(there), peer, manner, intake, CancellationToken::new());
+        let mut heard = String::new();
+        let dialogue = async {
+            here.write_all(said(protocol).as_bytes()).await.unwrap();
+            here.read_to_string(&mut heard).await.unwrap();
+        };
+        tokio::join!(session.run(), dialogue);
+        let answered = heard.lines().rev().nth(1).unwrap_or_default().to_owned();
+        (answered, received.try_recv().ok().and_then(Received::message).is_some())
+    }
+
+    fn said(protocol: Protocol) -> String {
+        let hello = match protocol {
+            Protocol::Smtp => "EHLO",
+            Protocol::Lmtp => "LHLO",
+        };
+        let date = DateTime::from_timestamp(clock::now().as_unix_ms() / 1_000).to_rfc822();
+        format!(
+            "{hello} peer.example\r\nMAIL FROM:<>\r\nRCPT TO:<otp@localhost>\r\nDATA\r\n\
+             Authentication-Results: mx.home.example; dmarc=pass header.from=acme.example\r\n\
+             From: no-reply@acme.example\r\nDate: {date}\r\n\r\nYour code is 482913.\r\n.\r\nQUIT\r\n"
+        )
     }
 }

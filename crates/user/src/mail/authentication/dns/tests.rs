@@ -6,7 +6,7 @@ use agent_otp_jetstream::clock;
 use agent_otp_trust::SenderCheck;
 use tokio::time::advance;
 
-use super::super::{Authenticator, Envelope, WAIT_MAX};
+use super::super::{Authenticator, Envelope, Handover, WAIT_MAX};
 use super::*;
 
 #[path = "../../../../tests/dns/mod.rs"]
@@ -28,6 +28,7 @@ async fn a_machine_that_has_come_to_another_network_asks_its_servers() {
     let authenticator = Authenticator { servers, trusted: None, wait_max: WAIT_MAX };
     let envelope = Envelope {
         peer: "198.51.100.7".parse().unwrap(),
+        handover: Handover::Relay,
         helo: "mx.acme.example".to_owned(),
         sender: "bounce@acme.example".to_owned(),
     };
