@@ -267,6 +267,7 @@ mod tests {
             (Protocol::Lmtp, "203.0.113.9", NOT_USED),
             (Protocol::Lmtp, "2001:db8::9", NOT_USED),
             (Protocol::Smtp, "203.0.113.9", "550 5.7.1 "),
+            (Protocol::Smtp, "100.100.1.2", NOT_USED),
             (Protocol::Lmtp, "192.168.1.2", "250 2.0.0 accepted"),
             (Protocol::Smtp, "192.168.1.2", "250 2.0.0 accepted"),
             (Protocol::Lmtp, "127.0.0.1", "250 2.0.0 accepted"),
