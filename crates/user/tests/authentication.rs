@@ -275,6 +275,24 @@ async fn spf_proves_a_mail_that_a_server_of_its_sender_hands_over_and_no_other()
 }
 
 #[tokio::test]
+async fn spf_is_asked_for_the_ipv4_address_of_a_peer_that_a_socket_of_ipv6_shows() {
+    let mut records = Signer::new().records();
+    records.insert(DOMAIN.to_owned(), "v=spf1 include:%{i}.spf.acme.example -all".to_owned());
+    records.insert(format!("{SERVER}.spf.acme.example"), "v=spf1 +all".to_owned());
+    let authenticator = asking(dns::serve(records));
+    for peer in [SERVER.to_owned(), format!("::ffff:{SERVER}")] {
+        let envelope = Envelope {
+            peer: peer.parse().unwrap(),
+            handover: Handover::Relay,
+            helo: "mx.acme.example".to_owned(),
+            sender: "bounce@acme.example".to_owned(),
+        };
+        let verified = authenticator.verify(MAIL.as_bytes(), &envelope, now()).await;
+        assert_eq!(verified.map(|authentic| authentic.check), Ok(SenderCheck::Spf), "{peer}");
+    }
+}
+
+#[tokio::test]
 async fn the_results_of_another_server_are_believed_only_if_the_user_says_so() {
     let results = "Authentication-Results: mx.home.example; dmarc=pass header.from=acme.example\r\n";
     let raw = format!("{results}{MAIL}");

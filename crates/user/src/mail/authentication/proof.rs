@@ -74,7 +74,8 @@ pub(super) async fn by_spf(
     if registrable_domain(domain).as_deref() != Some(claim.registrable.as_str()) {
         return Err(claim.unsigned);
     }
-    let identity = SpfParameters::verify_mail_from(*peer, helo, "agent-otp", sender);
+    // A listener on `[::]` sees 192.0.2.1 as ::ffff:192.0.2.1, for which `a`, `mx` and macros ask something else.
+    let identity = SpfParameters::verify_mail_from(peer.to_canonical(), helo, "agent-otp", sender);
     let spf = verifier.verify_spf(identity).await;
     match spf.result() {
         SpfResult::Pass => {}
