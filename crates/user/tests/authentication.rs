@@ -22,6 +22,7 @@ use data_encoding::BASE64;
 use mail_auth::common::crypto::Ed25519Key;
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::DkimSigner;
+use mail_parser::DateTime;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
@@ -321,6 +322,33 @@ async fn the_results_of_another_server_are_believed_only_if_the_user_says_so() {
     let believing_nobody = Authenticator::new(silent, None).unwrap();
     let verified = believing_nobody.verify(raw.as_bytes(), &Envelope::local(), now()).await;
     assert_eq!(verified, Err(NotAuthentic::Unsigned));
+}
+
+#[tokio::test]
+async fn trusted_results_make_no_mail_newer_than_its_signature_and_leave_no_choice_of_subjects() {
+    let results = "Authentication-Results: mx.home.example; dmarc=pass header.from=acme.example\r\n";
+    let silent = Dns::Server(dns::serve(BTreeMap::new()));
+    let trusting = Authenticator::new(silent, Some("mx.home.example".parse().unwrap())).unwrap();
+    let owner = Signer::new();
+    let signed_at = clock::now();
+    let later = signed_at.after(AGE_MAX / 2);
+    let date = DateTime::from_timestamp(later.as_unix_ms() / 1_000).to_rfc822();
+    let mail = MAIL.replace("Mon, 23 Nov 2026 09:14:05 +0000", &date);
+    let doubled = mail.replace("Subject: ", "Subject: 771204\r\nSubject: ");
+    for (mail, is_as_new_as_it_says, covers_subject) in [
+        (owner.sign(&mail, &["From", "Subject"]), false, true),
+        (owner.sign(&mail, &["From", "Subject", "Date"]), true, true),
+        (owner.sign(&mail, &["From", "Date"]), true, false),
+        (owner.sign(&doubled, &["From", "Subject", "Date"]), true, false),
+        (mail.clone(), true, true),
+        (doubled, true, false),
+    ] {
+        let raw = format!("{results}{mail}");
+        let verified = trusting.verify(raw.as_bytes(), &Envelope::local(), later).await.unwrap();
+        let written_at = verified.written_at.unwrap();
+        assert_eq!(written_at.distance(later) < Duration::from_mins(1), is_as_new_as_it_says, "{mail}");
+        assert_eq!(verified.covers_subject, covers_subject, "{mail}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -272,7 +272,7 @@ impl<'a> Claim<'a> {
         Ok(Authentic {
             check: SenderCheck::Dkim,
             written_at: Some(written_at),
-            covers_subject: self.subject_is_in(signature),
+            covers_subject: self.has_one_subject() && covers(&signature.h, "subject"),
         })
     }
 
@@ -282,11 +282,17 @@ impl<'a> Claim<'a> {
             return Err(NotAuthentic::Partial);
         }
         let signatures = || self.message.dkim_headers.iter().map(|header| &header.header);
-        let written_at = self.date().or_else(|| signatures().filter_map(signed_at).min());
+        let date = self.date();
+        // What is not signed may be anybody's, and is believed where it makes the mail older.
+        let by_signature = signatures()
+            .filter(|signature| date.is_none() || !covers(&signature.h, "date"))
+            .filter_map(signed_at)
+            .min();
         Ok(Authentic {
             check: SenderCheck::AuthenticationResults,
-            written_at: Some(written_at.ok_or(NotAuthentic::Undated)?),
-            covers_subject: signatures().all(|signature| self.subject_is_in(signature)),
+            written_at: Some(date.into_iter().chain(by_signature).min().ok_or(NotAuthentic::Undated)?),
+            covers_subject: self.has_one_subject()
+                && signatures().all(|signature| covers(&signature.h, "subject")),
         })
     }
 
@@ -297,9 +303,9 @@ impl<'a> Claim<'a> {
         Some(Timestamp::from_unix_ms(date.to_timestamp().saturating_mul(1_000)))
     }
 
-    /// Whether the subject that is shown is the one that is signed.
-    fn subject_is_in(&self, signature: &Signature) -> bool {
-        self.count(&HeaderName::Subject) <= 1 && covers(&signature.h, "subject")
+    /// Whether no other subject than that which is shown can be what was signed.
+    fn has_one_subject(&self) -> bool {
+        self.count(&HeaderName::Subject) <= 1
     }
 
     fn count(&self, name: &HeaderName<'_>) -> usize {
