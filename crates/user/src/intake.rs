@@ -173,10 +173,14 @@ impl Intake {
         let verified = self.authenticator.verify(&raw, envelope, clock::now()).await;
         let message = match (verified, self.unverified) {
             (Ok(authentic), _) => message(source, sender, mail, authentic, received_at),
-            (Err(_), Unverified::Accept) => message(source, sender, mail, TAKEN_ON_ITS_WORD, received_at),
-            (Err(why), Unverified::Refuse) => {
+            // What is proven to be old is no newer for being taken on its word.
+            (Err(why), Unverified::Refuse) | (Err(why @ NotAuthentic::Stale), Unverified::Accept) => {
                 self.place().await?.hand_on(Received::Rejected(Rejected { sender, received_at, why }));
                 return Err(Refused::NotAuthentic(why));
+            }
+            (Err(_), Unverified::Accept) => {
+                let authentic = on_its_word(&mail);
+                message(source, sender, mail, authentic, received_at)
             }
         };
         self.place().await?.hand_on(Received::Message(message));
@@ -235,9 +239,10 @@ async fn read(raw: Zeroizing<Vec<u8>>) -> Result<(Zeroizing<Vec<u8>>, Mail), Ref
     Ok(read?)
 }
 
-/// What is known of a mail that is taken although nothing proves its sender.
-const TAKEN_ON_ITS_WORD: Authentic =
-    Authentic { check: SenderCheck::Unverified, written_at: None, covers_subject: true };
+/// What is known of a mail that is taken although nothing proves its sender. That it is old is believed.
+fn on_its_word(mail: &Mail) -> Authentic {
+    Authentic { check: SenderCheck::Unverified, written_at: mail.written_at, covers_subject: true }
+}
 
 fn message(
     source: &'static str,
@@ -264,6 +269,7 @@ mod tests {
     use std::pin::pin;
 
     use futures_util::FutureExt as _;
+    use mail_parser::DateTime;
     use tokio::time::Instant;
 
     use crate::mail::authentication::Dns;
@@ -290,5 +296,35 @@ mod tests {
         let began = Instant::now();
         assert!(matches!(intake.place().await.map(drop), Err(Refused::Busy)));
         assert_eq!(began.elapsed().as_secs(), PLACE_MAX.as_secs());
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_on_its_word_is_as_old_as_it_says_and_what_is_proven_to_be_old_is_not_taken() {
+        let now = clock::now();
+        let (hours, minutes) = (Duration::from_hours(2), Duration::from_mins(10));
+        let second = Duration::from_secs(1);
+        assert!(received(None, "").await.unwrap().distance(now) < minutes);
+        assert!(received(Some(now.after(hours)), "").await.unwrap().distance(now) < minutes);
+        for age in [minutes, hours] {
+            let written_at = now.before(age);
+            assert!(received(Some(written_at), "").await.unwrap().distance(written_at) <= second);
+        }
+        let proven = "Authentication-Results: mx.home.example; dmarc=pass header.from=acme.example\r\n";
+        assert!(received(Some(now.before(minutes)), proven).await.is_some());
+        assert_eq!(received(Some(now.before(hours)), proven).await, None);
+    }
+
+    /// When a mail with these headers and this date was received, by the message that becomes of it.
+    async fn received(date: Option<Timestamp>, headers: &str) -> Option<Timestamp> {
+        let authenticator = Authenticator::new(Dns::None, "mx.home.example".parse().ok()).unwrap();
+        let (intake, mut received) = Intake::new(Unverified::Accept, authenticator);
+        let date = date.map_or_else(String::new, |date| {
+            format!("Date: {}\r\n", DateTime::from_timestamp(date.as_unix_ms() / 1_000).to_rfc822())
+        });
+        let raw = format!("{headers}{date}From: a@acme.example\r\n\r\nYour code is 482913.\r\n");
+        let taken = intake.mail("smtp", &Envelope::local(), Zeroizing::new(raw.into_bytes())).await;
+        let message = received.try_recv().unwrap().message();
+        assert_eq!(taken.is_ok(), message.is_some());
+        message.map(|message| message.received_at)
     }
 }

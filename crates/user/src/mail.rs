@@ -14,7 +14,7 @@ mod style;
 
 use std::fmt;
 
-use agent_otp_domain::Digest;
+use agent_otp_domain::{Digest, Timestamp};
 use mail_parser::{ContentType, HeaderName, Message, MessageParser, MimeHeaders as _};
 use zeroize::Zeroizing;
 
@@ -29,6 +29,8 @@ pub struct Mail {
     pub from: String,
     /// SHA-256 of its Message-ID, if it has one.
     pub id: Option<Digest>,
+    /// When it says that it was written, whoever says so.
+    pub written_at: Option<Timestamp>,
     /// What a person would read.
     pub text: Text,
 }
@@ -79,7 +81,15 @@ pub fn read(raw: &[u8]) -> Result<Mail, MailError> {
     let subject = Zeroizing::new(subject.to_owned());
     let (readings, links) = parts::readings(&message)?;
     let id = message.message_id().map(|id| Digest::of(&[id.as_bytes()]));
-    Ok(Mail { from, id, text: Text::mail(subject, readings, links) })
+    let written_at = date(&message);
+    Ok(Mail { from, id, written_at, text: Text::mail(subject, readings, links) })
+}
+
+/// What the one `Date` says.
+fn date(message: &Message<'_>) -> Option<Timestamp> {
+    let dates = message.headers().iter().filter(|header| header.name == HeaderName::Date);
+    let date = message.date().filter(|date| dates.count() == 1 && date.is_valid())?;
+    Some(Timestamp::from_unix_ms(date.to_timestamp().saturating_mul(1_000)))
 }
 
 /// Whether anyone may have written what it says: its sender's domain signs the words of others too.

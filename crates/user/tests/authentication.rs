@@ -241,7 +241,7 @@ async fn spf_proves_a_mail_that_a_server_of_its_sender_hands_over_and_no_other()
         helo: helo.to_owned(),
         sender: sender.to_owned(),
     };
-    let by_spf = Authentic { check: SenderCheck::Spf, written_at: None, covers_subject: true };
+    let by_spf = Authentic { check: SenderCheck::Spf, written_at: Some(written()), covers_subject: true };
     for (peer, helo, sender, outcome) in [
         (SERVER, "mx.acme.example", "bounce@acme.example", Ok(by_spf)),
         (SERVER, "acme.example", "", Ok(by_spf)),
@@ -269,8 +269,10 @@ async fn spf_proves_a_mail_that_a_server_of_its_sender_hands_over_and_no_other()
     };
     let verified = authenticator.verify(MAIL.as_bytes(), &delivered, now()).await;
     assert_eq!(verified, Err(NotAuthentic::Unsigned));
-    let changed = owner.sign(MAIL, &["From", "Date"]).replace("482913", "771204");
     let handed_over = envelope(SERVER, "mx.acme.example", "bounce@acme.example");
+    let kept_back = authenticator.verify(MAIL.as_bytes(), &handed_over, now().after(AGE_MAX * 2)).await;
+    assert_eq!(kept_back, Err(NotAuthentic::Stale), "a server may hand over late what is not signed");
+    let changed = owner.sign(MAIL, &["From", "Date"]).replace("482913", "771204");
     let verified = authenticator.verify(changed.as_bytes(), &handed_over, now()).await;
     assert_eq!(verified, Err(NotAuthentic::Changed), "where a signature is wrong, SPF does not make it good");
 }

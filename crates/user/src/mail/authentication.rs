@@ -30,7 +30,7 @@ pub use results::{AuthservId, AuthservIdError};
 
 use crate::source::finding::Finding;
 
-use super::sender;
+use super::{date, sender};
 
 /// How long a mail may have been under way: as long as a request may be open.
 pub const AGE_MAX: Duration = Duration::from_hours(1);
@@ -54,7 +54,7 @@ pub struct Authenticator {
 pub struct Authentic {
     /// The proof.
     pub check: SenderCheck,
-    /// When it was written, or else signed; nothing if a server of its sender's handed it over.
+    /// When it was written, or else signed; nothing if a server of its sender's handed it over and it does not say.
     pub written_at: Option<Timestamp>,
     /// Whether the proof covers the subject.
     pub covers_subject: bool,
@@ -267,7 +267,7 @@ impl<'a> Claim<'a> {
 
     /// What a signature that holds proves.
     fn signed(&self, signature: &Signature) -> Result<Authentic, NotAuthentic> {
-        let date = self.date().filter(|_| covers(&signature.h, "date"));
+        let date = date(self.parsed).filter(|_| covers(&signature.h, "date"));
         let written_at = date.or_else(|| signed_at(signature)).ok_or(NotAuthentic::Undated)?;
         Ok(Authentic {
             check: SenderCheck::Dkim,
@@ -282,7 +282,7 @@ impl<'a> Claim<'a> {
             return Err(NotAuthentic::Partial);
         }
         let signatures = || self.message.dkim_headers.iter().map(|header| &header.header);
-        let date = self.date();
+        let date = date(self.parsed);
         // What is not signed may be anybody's, and is believed where it makes the mail older.
         let by_signature = signatures()
             .filter(|signature| date.is_none() || !covers(&signature.h, "date"))
@@ -296,20 +296,9 @@ impl<'a> Claim<'a> {
         })
     }
 
-    /// What the one `Date` says.
-    fn date(&self) -> Option<Timestamp> {
-        let is_one = self.count(&HeaderName::Date) == 1;
-        let date = self.parsed.date().filter(|date| is_one && date.is_valid())?;
-        Some(Timestamp::from_unix_ms(date.to_timestamp().saturating_mul(1_000)))
-    }
-
     /// Whether no other subject than that which is shown can be what was signed.
     fn has_one_subject(&self) -> bool {
-        self.count(&HeaderName::Subject) <= 1
-    }
-
-    fn count(&self, name: &HeaderName<'_>) -> usize {
-        self.parsed.headers().iter().filter(|header| header.name == *name).count()
+        self.parsed.headers().iter().filter(|header| header.name == HeaderName::Subject).count() <= 1
     }
 }
 

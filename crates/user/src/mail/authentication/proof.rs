@@ -12,7 +12,7 @@ use mail_auth::{
     SpfResult,
 };
 
-use super::{Authentic, Claim, Envelope, NotAuthentic};
+use super::{Authentic, Claim, Envelope, NotAuthentic, date};
 
 pub(super) async fn by_dkim(
     verifier: &MessageAuthenticator,
@@ -89,8 +89,8 @@ pub(super) async fn by_spf(
     let policy = DmarcParameters::new(&claim.message, &[], domain, &spf);
     let dmarc = verifier.verify_dmarc(policy).await;
     content(&dmarc, dmarc.spf_result())?;
-    // What a server of the sender hands over itself, it has not kept for years.
-    Ok(Authentic { check: SenderCheck::Spf, written_at: None, covers_subject: true })
+    // Nobody but the sender has had the mail: what it says is its own word, and a server may have kept it for hours.
+    Ok(Authentic { check: SenderCheck::Spf, written_at: date(claim.parsed), covers_subject: true })
 }
 
 /// Whether DMARC is content with the one proof that it was shown.
