@@ -337,6 +337,9 @@ async fn trusted_results_make_no_mail_newer_than_its_signature_and_leave_no_choi
     let date = DateTime::from_timestamp(later.as_unix_ms() / 1_000).to_rfc822();
     let mail = MAIL.replace("Mon, 23 Nov 2026 09:14:05 +0000", &date);
     let doubled = mail.replace("Subject: ", "Subject: 771204\r\nSubject: ");
+    let forged =
+        "DKIM-Signature: v=1; a=rsa-sha256; d=acme.example; s=s1; h=from:subject:date; bh=YQ==; b=YQ==\r\n";
+    let weak = "DKIM-Signature: v=1; a=rsa-sha1; d=acme.example; s=s1; h=from:date; bh=YQ==; b=YQ==\r\n";
     for (mail, is_as_new_as_it_says, covers_subject) in [
         (owner.sign(&mail, &["From", "Subject"]), false, true),
         (owner.sign(&mail, &["From", "Subject", "Date"]), true, true),
@@ -344,6 +347,9 @@ async fn trusted_results_make_no_mail_newer_than_its_signature_and_leave_no_choi
         (owner.sign(&doubled, &["From", "Subject", "Date"]), true, false),
         (mail.clone(), true, true),
         (doubled, true, false),
+        // Whichever of them the server has found good.
+        (forged.repeat(4) + &owner.sign(&mail, &["From"]), false, false),
+        (weak.to_owned() + &mail, true, false),
     ] {
         let raw = format!("{results}{mail}");
         let verified = trusting.verify(raw.as_bytes(), &Envelope::local(), later).await.unwrap();

@@ -17,6 +17,7 @@ use std::time::Duration;
 use agent_otp_domain::{RequestId, Timestamp, registrable_domain};
 use agent_otp_trust::SenderCheck;
 use mail_auth::common::crypto::Algorithm;
+use mail_auth::common::headers::Header;
 use mail_auth::dkim::{DkimError, Signature};
 use mail_auth::{AuthenticatedMessage, Error, MessageAuthenticator};
 use mail_parser::{HeaderName, Message, MessageParser};
@@ -229,6 +230,8 @@ struct Claim<'a> {
     parsed: &'a Message<'a>,
     /// With those signatures alone that might prove it.
     message: AuthenticatedMessage<'a>,
+    /// The other signatures of the sender's registrable domain.
+    others: Vec<Header<'a, Signature>>,
     domain: &'a str,
     registrable: String,
     /// Whether it bears a signature of the sender's registrable domain, however weak.
@@ -248,11 +251,9 @@ impl<'a> Claim<'a> {
             .dkim_headers
             .retain(|header| registrable_domain(&header.header.d).as_deref() == Some(registrable.as_str()));
         let is_signed = !message.dkim_headers.is_empty();
-        message.dkim_headers.retain(|header| {
-            let Signature { a, ref h, .. } = header.header;
-            a != Algorithm::RsaSha1 && covers(h, "from")
-        });
-        message.dkim_headers.truncate(SIGNATURES_MAX);
+        let mut others: Vec<_> =
+            message.dkim_headers.extract_if(.., |header| !may_prove(&header.header)).collect();
+        others.extend(message.dkim_headers.drain(message.dkim_headers.len().min(SIGNATURES_MAX)..));
         // A body that is signed in part is an error in strict parsing, whoever signed it.
         let is_partial =
             message.errors.iter().any(|error| error.header == Error::Dkim(DkimError::SignatureLength));
@@ -262,7 +263,7 @@ impl<'a> Claim<'a> {
             (false, false) => NotAuthentic::Unsigned,
         };
         let is_signed = is_signed || is_partial;
-        Some(Self { parsed, message, domain, registrable, is_signed, is_partial, unsigned })
+        Some(Self { parsed, message, others, domain, registrable, is_signed, is_partial, unsigned })
     }
 
     /// What a signature that holds proves.
@@ -281,7 +282,8 @@ impl<'a> Claim<'a> {
         if self.is_partial {
             return Err(NotAuthentic::Partial);
         }
-        let signatures = || self.message.dkim_headers.iter().map(|header| &header.header);
+        // The server may have found any of them good, and anybody may have added more above it.
+        let signatures = || self.message.dkim_headers.iter().chain(&self.others).map(|header| &header.header);
         let date = date(self.parsed);
         // What is not signed may be anybody's, and is believed where it makes the mail older.
         let by_signature = signatures()
@@ -300,6 +302,10 @@ impl<'a> Claim<'a> {
     fn has_one_subject(&self) -> bool {
         self.parsed.headers().iter().filter(|header| header.name == HeaderName::Subject).count() <= 1
     }
+}
+
+fn may_prove(signature: &Signature) -> bool {
+    signature.a != Algorithm::RsaSha1 && covers(&signature.h, "from")
 }
 
 fn covers(headers: &[String], name: &str) -> bool {
