@@ -350,6 +350,7 @@ async fn trusted_results_make_no_mail_newer_than_its_signature_and_leave_no_choi
         // Whichever of them the server has found good.
         (forged.repeat(4) + &owner.sign(&mail, &["From"]), false, false),
         (weak.to_owned() + &mail, true, false),
+        ("X: a\r\n".repeat(1_000) + &owner.sign(&mail, &["From"]), false, false),
     ] {
         let raw = format!("{results}{mail}");
         let verified = trusting.verify(raw.as_bytes(), &Envelope::local(), later).await.unwrap();

@@ -1,5 +1,8 @@
 //! Whatever comes in, extraction and mail reading end soon, and what leaves is a code.
 
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "it answers this program's own questions")]
+mod dns;
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -7,7 +10,7 @@ use std::time::{Duration, Instant};
 use agent_otp_domain::Timestamp;
 use agent_otp_trust::SenderCheck;
 use agent_otp_user::extract::{self, Extraction, Text};
-use agent_otp_user::mail::authentication::{Authentic, Authenticator, Dns, Envelope};
+use agent_otp_user::mail::authentication::{Authentic, Authenticator, Dns, Envelope, NotAuthentic};
 use agent_otp_user::mail::{self, MailError};
 use proptest::prelude::*;
 
@@ -282,6 +285,46 @@ fn a_mail_of_any_structure_and_size_is_read_or_refused_soon() {
         }
         let took = started.elapsed();
         assert!(took < SOON, "{:?} took {took:?}", raw.get(..80));
+    }
+}
+
+#[tokio::test]
+async fn a_signature_of_any_length_is_verified_or_refused_soon() {
+    // The key is that of RFC 8463, and the hash that of no body: all that is asked is whether the header is signed.
+    let zone = r#"{"txt": {
+        "s1._domainkey.acme.example": "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+        "_dmarc.acme.example": "v=DMARC1; p=reject"
+    }}"#;
+    let authenticator = Authenticator::new(Dns::Server(dns::serve(dns::zone(zone).unwrap())), None).unwrap();
+    let names = |count: usize| {
+        (0..count).fold("from".to_owned(), |mut all, n| {
+            write!(all, ":x{n}").unwrap();
+            all
+        })
+    };
+    let signature = |names: &str| {
+        format!(
+            "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed; d=acme.example; s=s1; h={names}; \
+             bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=YQ==\r\n"
+        )
+    };
+    for (headers, why) in [
+        (signature(&names(99)), NotAuthentic::Changed),
+        (signature(&names(99)) + &"X: a\r\n".repeat(900), NotAuthentic::Changed),
+        (signature(&names(100)), NotAuthentic::Weak),
+        (signature(&names(200_000)), NotAuthentic::Weak),
+        (signature(&"from:".repeat(2_000_000)), NotAuthentic::Weak),
+        (signature(&names(99)) + &"X: a\r\n".repeat(1_500_000), NotAuthentic::Weak),
+        (signature(&names(99)).repeat(10_000), NotAuthentic::Weak),
+        (signature(&names(99)).repeat(900), NotAuthentic::Changed),
+    ] {
+        let raw = format!("{headers}From: a@acme.example\r\n\r\n");
+        let started = now();
+        let at = Timestamp::from_unix_ms(1_795_425_245_000);
+        let verified = authenticator.verify(raw.as_bytes(), &Envelope::local(), at).await;
+        assert_eq!(verified, Err(why), "{} bytes", raw.len());
+        let took = started.elapsed();
+        assert!(took < SOON, "{} bytes took {took:?}", raw.len());
     }
 }
 
