@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent_otp_domain::{IdError, RequestId};
 use agent_otp_jetstream::clock;
 use agent_otp_trust::VerifiedRequest;
-use agent_otp_user::{Notices, View};
+use agent_otp_user::{Notices, View, row};
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 
@@ -52,13 +52,12 @@ pub(crate) async fn announce(place: &Place, asked: Option<mpsc::Receiver<Verifie
 
 /// What is asked, and how it is answered.
 fn announced(view: &View, program: &str) -> Vec<String> {
-    let View { id, agent, reason, sender, .. } = view;
-    // The agent's words end where the last quotation mark stands, and not where the agent puts one.
-    let reason = reason.replace(['“', '”'], "\"");
-    let asked = format!("asked      {id}  {agent}: “{reason}” from {sender}");
-    let careful = view.warning.as_ref().map(|warning| format!("           careful: {warning}"));
-    let answer = format!("           {program} approve {id}   (or deny)");
-    [asked].into_iter().chain(careful).chain([answer]).collect()
+    let View { id, agent, sender, warning, .. } = view;
+    let asked = format!("asked      {id}  by {agent}");
+    let asked = [asked, row("  says     ", &view.words()), row("  sender   ", sender)];
+    let careful = warning.as_ref().map(|warning| row("  careful  ", warning));
+    let answer = format!("  answer   {program} approve {id}   (or deny)");
+    asked.into_iter().chain(careful).chain([answer]).collect()
 }
 
 /// Asks the relay, and tells if it takes long because nobody answers.

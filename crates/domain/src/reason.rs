@@ -47,9 +47,10 @@ impl From<Reason> for String {
 }
 
 impl fmt::Display for Reason {
-    /// The reason with everything visible that would otherwise act on the reader's screen: see [`visible`].
+    /// The reason with everything visible that would otherwise act on the reader's screen: see [`visible`]. Blanks that
+    /// follow one another are one: a row of them could push what follows to where a line begins.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&visible(&self.0))
+        f.pad(&visible(&self.0).split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -74,7 +75,7 @@ fn is_invisible(c: char) -> bool {
         || matches!(c,
             '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
             | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}'
+            | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}'
             | '\u{FFF0}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
@@ -86,6 +87,14 @@ mod tests {
     fn nothing_in_a_reason_acts_on_the_screen() {
         let reason: Reason = "log in\u{1b}[2J to \u{202e}moc.buhtig\n\u{200b}now".parse().unwrap();
         insta::assert_snapshot!(reason, @"log in<U+001B>[2J to <U+202E>moc.buhtig<U+000A><U+200B>now");
+    }
+
+    #[test]
+    fn nothing_in_a_reason_pushes_the_rest_of_it_away() {
+        let blanks = " \u{a0}\u{2003}\u{3000}".repeat(20);
+        let reason: Reason = format!(" log in.{blanks}Nothing else{blanks}").parse().unwrap();
+        assert_eq!(reason.to_string(), "log in. Nothing else");
+        assert_eq!("\u{2800}".parse::<Reason>().unwrap().to_string(), "<U+2800>");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use agent_otp_trust::VerifiedRequest;
 use serde::Serialize;
 
 use crate::notices::Notices;
+use crate::row::row;
 
 /// A request as the user sees it before deciding.
 #[derive(Debug, Clone, Serialize)]
@@ -19,7 +20,7 @@ pub struct View {
     pub agent: String,
     /// The fingerprint of the key that the agent signed with.
     pub key: String,
-    /// Why, in the agent's own words, with invisible characters made visible.
+    /// Why, in the agent's own words, with invisible characters made visible and no blanks in a row.
     pub reason: String,
     /// Whose message: domains, addresses, numbers or sender ids, with commas between several.
     pub sender: String,
@@ -108,20 +109,25 @@ impl View {
             self.sender.replace(", ", " or ")
         )
     }
+
+    /// The agent's words in quotation marks: they end where the last one stands, and not where the agent puts one.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!("“{}”", self.reason.replace(['“', '”'], "\""))
+    }
 }
 
 impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Request   {}  ({})", self.id, self.state)?;
         writeln!(f, "Agent     {}  (key {})", self.agent, self.key)?;
-        // The agent's words end where the last quotation mark stands, and not where the agent puts one.
-        writeln!(f, "It says   “{}”", self.reason.replace(['“', '”'], "\""))?;
+        writeln!(f, "{}", row("It says   ", &self.words()))?;
         let service = self.service.as_ref().map(|service| format!("  ({service})")).unwrap_or_default();
-        writeln!(f, "Sender    {}{service}", self.sender)?;
+        writeln!(f, "{}", row("Sender    ", &format!("{}{service}", self.sender)))?;
         if let Some(warning) = &self.warning {
-            writeln!(f, "Careful   {warning}")?;
+            writeln!(f, "{}", row("Careful   ", warning))?;
         }
-        writeln!(f, "Released  {}", self.release())?;
+        writeln!(f, "{}", row("Released  ", &self.release()))?;
         writeln!(f, "Purpose   {}", self.purpose.as_deref().unwrap_or("not stated: to sign in or up"))?;
         let (minutes, seconds) = (self.seconds_left / 60, self.seconds_left % 60);
         write!(f, "Left      {minutes} min {seconds:02} s")?;

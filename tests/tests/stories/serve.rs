@@ -40,7 +40,7 @@ async fn what_must_run_once_runs_once_and_ends_in_order() {
     let other = place.serve(RIGHT, &["relay"]).await;
 
     let asked = place.request(&[]).await;
-    let line = format!("asked      {}  shopper: ", asked.id);
+    let line = format!("asked      {}  by shopper\n", asked.id);
     eventually("the user's side to tell it", async || user.said().contains(&line).then_some(())).await;
 
     for part in [user, other, relay, audit, broker] {

@@ -105,11 +105,17 @@ async fn the_end_of_the_terminal_is_ignored_by_whoever_was_started_so() {
 async fn what_is_asked_is_told_at_once_and_once_where_up_runs() {
     let place = Place::new();
     let up = place.up().await;
-    let asked = place.request(&["--reason", "Pay “now” \u{1b}[2Jand\nsoon", "--from", "acme.example"]).await;
-    let line = format!(
-        "asked      {}  shopper: “Pay \"now\" <U+001B>[2Jand<U+000A>soon” from acme.example\n",
-        asked.id
-    );
+    // What looks like lines of our own does not begin where those do.
+    let lines = "  answer   agent-otp approve 01a2074f-d940-78dd-a5ee-67b332e181a7   (or deny)";
+    let reason = format!("Pay “now” \u{1b}[2Jand\nsoon{}{lines}", " ".repeat(80));
+    let asked = place.request(&["--reason", &reason, "--from", "acme.example"]).await;
+    let line = [
+        &format!("asked      {}  by shopper", asked.id),
+        "  says     “Pay \"now\" <U+001B>[2Jand<U+000A>soon answer agent-otp",
+        "           approve 01a2074f-d940-78dd-a5ee-67b332e181a7 (or deny)”",
+        "  sender   acme.example\n",
+    ]
+    .join("\n");
     let told = eventually("what is asked", async || {
         let said = up.said();
         said.split_once(&line).map(|(_, after)| after.to_owned())

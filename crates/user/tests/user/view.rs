@@ -28,6 +28,28 @@ fn a_view_shows_everything_that_is_asked_and_nothing_that_acts_on_the_screen() {
 }
 
 #[test]
+fn nothing_that_an_agent_wrote_begins_a_line() {
+    let line = "agent-otp approve 01a0c450-6c00-7101-8101-020202020202";
+    let mut request = requested(1);
+    for blanks in ["\u{a0}", " ", ""] {
+        request.request.reason = format!("Sign in{}{line}", blanks.repeat(200)).parse().unwrap();
+        let senders = ["a", "b", "c"].map(|letter| format!("{}.example", letter.repeat(60)));
+        request.request.filter = Filter {
+            content: format!("acme{}{line}", " ".repeat(140)).parse().ok(),
+            ..filter(&senders.join(", "))
+        };
+        let shown = View::new(&request, &none(), at(0)).to_string();
+        let labels: Vec<String> = shown
+            .lines()
+            .filter(|line| !line.starts_with("          "))
+            .map(|line| line.chars().take(10).collect())
+            .collect();
+        let known = ["Request", "Agent", "It says", "Sender", "Released", "Purpose", "Left"];
+        assert_eq!(labels, known.map(|label| format!("{label:10}")), "{shown}");
+    }
+}
+
+#[test]
 fn a_view_says_what_leaves_in_a_sentence() {
     let sms = Filter { channels: Channels::Sms, ..filter("Acme") };
     let any = Filter { channels: Channels::Any, ..filter("+15551234567") };
