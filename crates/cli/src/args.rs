@@ -71,12 +71,10 @@ pub(crate) enum Verb {
         by: As,
     },
     /// Approves a request: the one code that it asks for will be released.
-    Approve {
-        /// The request's id, as `pending` shows it.
-        id: String,
-        #[command(flatten)]
-        by: As,
-    },
+    ///
+    /// The request is shown first, and exactly what was shown is approved. At a terminal it is asked whether to: nothing but
+    /// `yes` approves. Where stdin or stdout is none, whoever names the id is not asked.
+    Approve(Approve),
     /// Denies a request, or takes an approval back as long as the code was not consumed.
     Deny {
         /// The request's id, as `pending` shows it.
@@ -165,6 +163,17 @@ pub(crate) enum Verb {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    /// The request's id, as `pending` shows it.
+    pub(crate) id: String,
+    /// Approves at a terminal, too, without being asked.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) by: As,
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! Whether the owner confirms the six words: a person at a terminal says so, and a script has to give the words.
+//! Whether a person says yes: the owner to the six words, which a script has to give, and the user to a request.
 
 use std::io;
 
@@ -23,17 +23,30 @@ pub(crate) async fn ask(words: Words, stop: CancellationToken) -> anyhow::Result
     .await?
 }
 
+/// Asks a person at a terminal whether the request that is shown is approved. Only yes is yes.
+pub(crate) async fn approves() -> anyhow::Result<bool> {
+    tokio::task::spawn_blocking(|| {
+        print::prompt("Approve this? Type yes: ");
+        Ok(matches!(line(&CancellationToken::new())?, Heard::Line(line) if is_yes(&line)))
+    })
+    .await?
+}
+
 fn at_terminal(stop: &CancellationToken) -> io::Result<Option<bool>> {
     loop {
         print::say("Does the other machine show the same six words? Type yes or no:");
         match line(stop)? {
-            Heard::Line(line) if line.trim().eq_ignore_ascii_case("yes") => return Ok(Some(true)),
+            Heard::Line(line) if is_yes(&line) => return Ok(Some(true)),
             Heard::Line(line) if line.trim().eq_ignore_ascii_case("no") => return Ok(Some(false)),
             Heard::Line(_) => {}
             Heard::End => return Ok(Some(false)),
             Heard::Stopped => return Ok(None),
         }
     }
+}
+
+fn is_yes(line: &str) -> bool {
+    line.trim().eq_ignore_ascii_case("yes")
 }
 
 /// Nobody looks at a script's screen: it has to know what the other machine shows.

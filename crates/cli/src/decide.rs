@@ -1,17 +1,19 @@
 //! `pending`, `approve` and `deny`: the user sees exactly what is asked, and decides.
 
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use agent_otp_domain::{MemberId, RequestId, Role};
 use agent_otp_jetstream::{Login, clock};
 use agent_otp_trust::VerifiedRequest;
 use agent_otp_user::{Approver, ApproverError, Notices, View};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
+use crate::args::Approve;
 use crate::asked::{self, patiently};
 use crate::place::Place;
-use crate::print;
 use crate::way::As;
+use crate::{confirm, hidden, print};
 
 pub(crate) async fn pending(place: &Place, by: &As, as_json: bool) -> anyhow::Result<ExitCode> {
     let user = User::of(place, by)?;
@@ -37,13 +39,18 @@ pub(crate) async fn pending(place: &Place, by: &As, as_json: bool) -> anyhow::Re
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) async fn approve(place: &Place, by: &As, id: &str) -> anyhow::Result<ExitCode> {
-    let id = asked::id(id)?;
-    let (approver, request) = find(place, by, id).await?;
+pub(crate) async fn approve(place: &Place, asked: Approve) -> anyhow::Result<ExitCode> {
+    let id = asked::id(&asked.id)?;
+    let (approver, request) = find(place, &asked.by, id).await?;
     if request.approval.is_some() {
         print::out(&format!("{id} was approved before"));
         return Ok(ExitCode::SUCCESS);
     }
+    let is_asked = !asked.yes && hidden::is_terminal() && io::stdout().is_terminal();
+    if is_asked && !confirm::approves().await? {
+        bail!("not approved: nothing but yes approves; to deny it: {} deny {id}", place.typed());
+    }
+    // Its digest is what is signed: whatever the relay shows meanwhile is approved by nobody.
     patiently(approver.approve(&request)).await.context("not approved")?;
     print::out(&format!("approved {id}"));
     Ok(ExitCode::SUCCESS)

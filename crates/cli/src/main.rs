@@ -95,7 +95,7 @@ async fn run(cli: Cli, environment: Option<Zeroizing<String>>) -> anyhow::Result
         Verb::Bench(options) => bench::run(options).await,
         Verb::Request(asked) => request::run(&place()?, asked).await,
         Verb::Pending { json, by } => decide::pending(&place()?, &by, json).await,
-        Verb::Approve { id, by } => decide::approve(&place()?, &by, &id).await,
+        Verb::Approve(asked) => decide::approve(&place()?, asked).await,
         Verb::Deny { id, by } => decide::deny(&place()?, &by, &id).await,
         Verb::Capture { id, by } => capture::run(&place()?, &by, &id).await,
         Verb::Enroll(asked) => enroll::run(&place()?, asked).await,

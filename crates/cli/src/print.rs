@@ -64,6 +64,11 @@ pub(crate) fn say(line: &str) {
     drop(writeln!(std::io::stderr().lock(), "{line}"));
 }
 
+/// Writes a question to stderr: what is typed follows on the same line.
+pub(crate) fn prompt(question: &str) {
+    drop(write!(std::io::stderr().lock(), "{question}"));
+}
+
 /// A value as JSON, on one line.
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> anyhow::Result<String> {
     Ok(serde_json::to_string(value)?)

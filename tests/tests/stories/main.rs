@@ -9,6 +9,7 @@
 )]
 
 mod ambiguity;
+mod approve;
 mod audit;
 mod bench;
 mod broker;
