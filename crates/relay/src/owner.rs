@@ -1,7 +1,7 @@
 //! `agent-otp-relay owner`: whom the relays serve, and whose NATS users go with it.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use agent_otp_domain::OwnerId;
 use agent_otp_jetstream::nats_user::{Applied, NatsUsers};
@@ -54,10 +54,12 @@ pub(crate) async fn run(verb: Owner) -> anyhow::Result<()> {
             }
         }
         Owner::Remove { named: Named { id, at }, nats_users } => {
+            // Before anything is done: whose directory is mistyped types the same again.
+            let users = nats_users.as_deref().map(users_in).transpose()?;
             let was_there = owners::remove(&at.owners, &id)?;
             info!(owner = %id, was_there, "not served");
-            if let Some(dir) = nats_users {
-                cut_off(&NatsUsers::at(dir), &id).await?;
+            if let Some(users) = users {
+                cut_off(&users, &id).await?;
             } else {
                 warn!(
                     "its NATS users may still log in: name them with --nats-users, or remove them at the server"
@@ -68,13 +70,32 @@ pub(crate) async fn run(verb: Owner) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The users in a directory that is there: one that is not has none, and could be another than is meant.
+fn users_in(dir: &Path) -> anyhow::Result<NatsUsers> {
+    std::fs::read_dir(dir).with_context(|| {
+        format!(
+            "nothing is removed: cannot read {}; --nats-users names the directory `nats-users` of the broker's data \
+             directory",
+            dir.display()
+        )
+    })?;
+    Ok(NatsUsers::at(dir.to_owned()))
+}
+
 /// Removes an owner's NATS users, and waits until the broker has cut them off.
 async fn cut_off(users: &NatsUsers, owner: &OwnerId) -> anyhow::Result<()> {
+    let mut removed = 0;
     for user in users.list()? {
         if user.whose.owner() == owner {
             users.remove(&user.whose)?;
+            removed += 1;
             info!(user = %user.whose, "removed");
         }
+    }
+    if removed == 0 {
+        warn!("none of the NATS users there is the owner's: is it the directory of its broker?");
+    } else {
+        info!(removed, "all of the owner's NATS users are removed");
     }
     match users.apply().await? {
         Applied::Now => info!("the broker has taken it"),

@@ -98,14 +98,12 @@ async fn a_relay_with_a_list_serves_the_owners_on_it_and_tells_others_so() {
 async fn removing_an_owner_removes_its_nats_users_and_no_others() {
     let world = World::start(&[]).await;
     let (list, dir) = (world.files().join("owners"), world.files().join("nats-users"));
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_agent-otp-relay"));
+        command.args(["owner", words[0]]).args(&words[1..]).arg("--owners").arg(&list).output().unwrap()
+    };
     let typed = |words: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_agent-otp-relay"))
-            .args(["owner", words[0]])
-            .args(&words[1..])
-            .arg("--owners")
-            .arg(&list)
-            .output()
-            .unwrap();
+        let output = run(words);
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
@@ -121,7 +119,13 @@ async fn removing_an_owner_removes_its_nats_users_and_no_others() {
         let whose = Whose::Member { owner: owner.clone(), role: Role::Agent, name: name("shopper") };
         users.add(&NatsUser::new(key.public(), whose)).unwrap();
     }
-    typed(&["remove", &one.to_string(), "--nats-users", dir.to_str().unwrap()]);
+    let mistyped = run(&["remove", &one.to_string(), "--nats-users", "/nowhere/nats-users"]);
+    let said = String::from_utf8(mistyped.stderr).unwrap();
+    assert!(!mistyped.status.success() && said.contains("cannot read /nowhere/nats-users"), "{said}");
+    assert_eq!(typed(&["list"]), format!("{one}\n{two}\n"), "nothing is half done");
+    let removed = run(&["remove", &one.to_string(), "--nats-users", dir.to_str().unwrap()]);
+    let said = String::from_utf8(removed.stderr).unwrap();
+    assert!(removed.status.success() && said.contains("removed=1"), "{said}");
     assert_eq!(typed(&["list"]), format!("{two}\n"));
     let left: Vec<OwnerId> = users.list().unwrap().iter().map(|user| user.whose.owner().clone()).collect();
     assert_eq!(left, [two]);
