@@ -18,7 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use audit::Audit;
 pub(crate) use keys::{Keys, Recovery};
-pub(crate) use serve::{Serve, ServeAt, ServeAudit, ServeBroker, ServeCapturer, ServeUser};
+pub(crate) use serve::{Serve, ServeAt, ServeAudit, ServeBroker, ServeCapturer, ServeRelay, ServeUser};
 
 use crate::listen::Listening;
 use crate::named::{Named, ROLES};

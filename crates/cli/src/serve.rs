@@ -5,12 +5,11 @@ use std::process::ExitCode;
 
 use agent_otp_broker::find_or_install;
 use agent_otp_domain::{MemberId, Role};
-use agent_otp_jetstream::provision::Settings;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
-use crate::args::{Serve, ServeAt, ServeAudit, ServeBroker, ServeCapturer, ServeUser};
+use crate::args::{Serve, ServeAt, ServeAudit, ServeBroker, ServeCapturer, ServeRelay, ServeUser};
 use crate::host::{Host, Own, Which};
 use crate::party::{Capturing, Parties};
 use crate::place::Place;
@@ -28,7 +27,7 @@ pub(crate) async fn run(place: &Place, part: Serve) -> anyhow::Result<ExitCode> 
     }
     interrupt::until(async |stop| match part {
         Serve::Broker(options) => broker(place, options, stop).await,
-        Serve::Relay(at) => relay(place, at, stop).await,
+        Serve::Relay(options) => relay(place, options, stop).await,
         Serve::User(options) => user(place, options, stop).await,
         Serve::Capturer(options) => capturer(place, options, stop).await,
         Serve::Audit(options) => audit(place, options, stop).await,
@@ -56,14 +55,13 @@ async fn broker(place: &Place, options: ServeBroker, stop: CancellationToken) ->
     kept.and(stopped)
 }
 
-async fn relay(place: &Place, at: ServeAt, stop: CancellationToken) -> anyhow::Result<()> {
+async fn relay(place: &Place, options: ServeRelay, stop: CancellationToken) -> anyhow::Result<()> {
     setup::has_keys(place)?;
-    let access = access(place, at, || place.run()?.access(place))?;
+    let access = access(place, options.at, || place.run()?.access(place))?;
     let url = access.server.url.clone();
     let mut parties = Parties::new(place, access, "agent-otp serve relay");
-    let Some(started) = stop.run_until_cancelled(parties.relay(Settings::default())).await else {
-        return Ok(());
-    };
+    let starting = parties.relay(options.streams.settings());
+    let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
     started?;
     ready(place, "The relay", &url);
     serve(parties, stop).await

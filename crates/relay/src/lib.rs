@@ -9,6 +9,8 @@ mod query;
 mod recent;
 mod refusal;
 mod serve;
+mod streams;
 mod work;
 
 pub use serve::{Relay, ServeError};
+pub use streams::Streams;

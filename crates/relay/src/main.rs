@@ -9,12 +9,12 @@ use std::process::ExitCode;
 
 use agent_otp_domain::Digest;
 use agent_otp_jetstream::process::hide_memory;
-use agent_otp_jetstream::provision::{Settings, VaultStorage, provision};
+use agent_otp_jetstream::provision::provision;
 use agent_otp_jetstream::{ClientCertificate, Connection, Credentials, Interrupt, Login, Server, Trust, Who};
-use agent_otp_relay::Relay;
 use agent_otp_relay::owners::Owners;
+use agent_otp_relay::{Relay, Streams};
 use anyhow::{Context as _, ensure};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -72,31 +72,11 @@ struct Broker {
     /// The private key of that certificate, in PEM.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// On how many servers each stream is kept: 1, 3 or 5.
-    #[arg(long, default_value_t = 1)]
-    replicas: usize,
-    /// Where sealed codes are kept until they are erased.
-    #[arg(long, value_enum, default_value_t = Vault::Memory)]
-    vault: Vault,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Vault {
-    /// In memory: no byte of them reaches a file.
-    Memory,
-    /// In files: they outlive a restart of the broker.
-    File,
+    #[command(flatten)]
+    streams: Streams,
 }
 
 impl Broker {
-    fn settings(&self) -> Settings {
-        let vault = match self.vault {
-            Vault::Memory => VaultStorage::Memory,
-            Vault::File => VaultStorage::File,
-        };
-        Settings { replicas: self.replicas, vault }
-    }
-
     fn server(&self) -> Server {
         let own = self.tls_cert.clone().zip(self.tls_key.clone());
         let certificate = own.map(|(chain, key)| ClientCertificate { chain, key });
@@ -158,14 +138,14 @@ async fn run(verb: Verb) -> anyhow::Result<()> {
     match verb {
         Verb::Provision(broker) => {
             let connection = broker.connect("provision").await?;
-            let done = provision(&connection, broker.settings()).await?;
+            let done = provision(&connection, broker.streams.settings()).await?;
             info!(created = ?done.created, kept = ?done.kept, "provisioned");
         }
         Verb::Owner { verb } => owner::run(verb).await?,
         Verb::Serve(Serve { broker, owners }) => {
             let stop = CancellationToken::new();
             let owners = owners.map(|path| Owners::open(&path)).transpose()?;
-            let relay = Relay::new(broker.connect("relay").await?, broker.settings());
+            let relay = Relay::new(broker.connect("relay").await?, broker.streams.settings());
             let relay = match owners {
                 Some(owners) => relay.for_owners(owners),
                 None => relay,

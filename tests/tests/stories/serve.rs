@@ -50,6 +50,18 @@ async fn what_must_run_once_runs_once_and_ends_in_order() {
     let _up = place.up().await;
 }
 
+#[tokio::test]
+async fn a_relay_of_its_own_is_told_how_the_streams_are_kept() {
+    let place = Place::new();
+    let _broker = place.serve_broker().await;
+    let differs = "this relay is told other settings than the vault has";
+    for options in [["--vault", "file"], ["--replicas", "3"]] {
+        let relay = place.serve(RIGHT, &[&["relay"][..], &options].concat()).await;
+        eventually("it to say so", async || relay.said().contains(differs).then_some(())).await;
+        ended(relay).await;
+    }
+}
+
 /// Ends a part as a service manager does.
 async fn ended(mut part: Process) {
     part.signal(Signal::TERM);

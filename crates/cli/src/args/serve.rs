@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use agent_otp_relay::Streams;
 use clap::{Args, Subcommand};
 
 use super::{MailProof, heading};
@@ -15,7 +16,7 @@ pub(crate) enum Serve {
     /// Runs nats-server with the streams and users that the others need, and restarts it when it dies.
     Broker(ServeBroker),
     /// Runs a relay; any number of them may serve side by side.
-    Relay(ServeAt),
+    Relay(ServeRelay),
     /// Runs the user's side: takes messages, captures the codes that were approved, renews the roster.
     User(ServeUser),
     /// Takes messages and captures the codes that were approved, on a machine without the owner's keys.
@@ -43,6 +44,14 @@ pub(crate) struct ServeAt {
     pub(crate) nats_url: Option<String>,
     #[command(flatten)]
     pub(crate) tls: Tls,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeRelay {
+    #[command(flatten)]
+    pub(crate) at: ServeAt,
+    #[command(flatten, next_help_heading = heading::BROKER)]
+    pub(crate) streams: Streams,
 }
 
 #[derive(Debug, Args)]
