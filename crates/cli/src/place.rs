@@ -309,8 +309,9 @@ impl Place {
         read().unwrap_or_default()
     }
 
-    /// Keeps these ports for the next run, beside those that others have.
+    /// Keeps these ports for the next run, beside those that others have: two parts that start together add to one file.
     pub(crate) fn remember_ports(&self, more: impl IntoIterator<Item = (String, u16)>) -> anyhow::Result<()> {
+        let _lock = private::lock_file(&self.dir.join("ports.lock"))?;
         let mut ports = self.ports();
         ports.extend(more);
         private::replace(&self.dir.join("ports.json"), &serde_json::to_vec(&ports)?)?;
@@ -326,5 +327,24 @@ impl Place {
             names.filter_map(|name| name.strip_prefix(&prefix)?.parse().ok()).collect();
         names.sort();
         names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn parts_that_start_together_remember_the_ports_of_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::at(Some(dir.path().to_owned())).unwrap();
+        let part = |part: u16| {
+            let place = &place;
+            move || (0..16).for_each(|port| place.remember_ports([(format!("{part}.{port}"), port)]).unwrap())
+        };
+        thread::scope(|scope| (0..8).for_each(|number| drop(scope.spawn(part(number)))));
+        assert_eq!(place.ports().len(), 8 * 16);
     }
 }

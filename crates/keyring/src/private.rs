@@ -36,13 +36,21 @@ pub fn make_dir(dir: &Path) -> Result<(), KeyringError> {
 ///
 /// [`KeyringError::Unwritable`] if it cannot be held.
 pub fn lock(dir: &Path) -> Result<File, KeyringError> {
-    let path = dir.join("lock");
+    lock_file(&dir.join("lock"))
+}
+
+/// The same for what a file stands for, which is made if it is not there.
+///
+/// # Errors
+///
+/// [`KeyringError::Unwritable`] if it cannot be held.
+pub fn lock_file(path: &Path) -> Result<File, KeyringError> {
     let mut options = File::options();
     options.create(true).truncate(false).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&path).map_err(unwritable(&path))?;
-    file.lock().map_err(unwritable(&path))?;
+    let file = options.open(path).map_err(unwritable(path))?;
+    file.lock().map_err(unwritable(path))?;
     Ok(file)
 }
 
