@@ -5,6 +5,7 @@ use std::io;
 use agent_otp_trust::enrolment::Words;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::termios::{self, QueueSelector};
 use tokio_util::sync::CancellationToken;
 
 use crate::hidden;
@@ -26,6 +27,7 @@ pub(crate) async fn ask(words: Words, stop: CancellationToken) -> anyhow::Result
 /// Asks a person at a terminal whether the request that is shown is approved. Only yes is yes.
 pub(crate) async fn approves() -> anyhow::Result<bool> {
     tokio::task::spawn_blocking(|| {
+        unread()?;
         print::prompt("Approve this? Type yes: ");
         Ok(matches!(line(&CancellationToken::new())?, Heard::Line(line) if is_yes(&line)))
     })
@@ -33,6 +35,7 @@ pub(crate) async fn approves() -> anyhow::Result<bool> {
 }
 
 fn at_terminal(stop: &CancellationToken) -> io::Result<Option<bool>> {
+    unread()?;
     loop {
         print::say("Does the other machine show the same six words? Type yes or no:");
         match line(stop)? {
@@ -43,6 +46,11 @@ fn at_terminal(stop: &CancellationToken) -> io::Result<Option<bool>> {
             Heard::Stopped => return Ok(None),
         }
     }
+}
+
+/// Drops what was typed before the question stood there: it is no answer.
+fn unread() -> io::Result<()> {
+    Ok(termios::tcflush(io::stdin(), QueueSelector::IFlush)?)
 }
 
 fn is_yes(line: &str) -> bool {

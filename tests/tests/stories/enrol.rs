@@ -297,6 +297,9 @@ async fn a_person_at_a_terminal_sees_a_qr_code_and_says_yes() {
     let screen = terminal.screen();
     let token = screen.lines().find(|line| line.starts_with("otp1")).unwrap().to_owned();
     assert!(screen.contains("\u{1b}[30;107m") && screen.contains('▀'), "{screen}");
+    // No words are there yet: what is typed confirms none.
+    terminal.types("yes\r");
+    terminal.until("yes\n", 1).await;
     let mut joining = other.join(&token).await;
     let words = joining.words().await;
     let question = "Does the other machine show the same six words? Type yes or no:";
