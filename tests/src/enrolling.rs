@@ -30,6 +30,11 @@ impl Place {
         Enrolling::waiting(self.start_piped(&["enroll", role, name], [])).await
     }
 
+    /// Types the same with the URL at which the other machine reaches the broker.
+    pub async fn enroll_at(&self, url: &str, role: &str, name: &str) -> Enrolling {
+        Enrolling::waiting(self.start_piped(&["enroll", role, name, "--nats-url", url], [])).await
+    }
+
     /// Types the same where the clock is off.
     pub async fn enroll_off(&self, off: &str, role: &str, name: &str) -> Enrolling {
         Enrolling::waiting(self.start_piped(&["enroll", role, name], Self::clock(off))).await

@@ -11,7 +11,7 @@ use agent_otp_jetstream::{
 };
 use agent_otp_keyring::{Home, Pin, private};
 use agent_otp_trust::Nonce;
-use agent_otp_trust::enrolment::{Enrolled, Invitation, Joining, Said, Token};
+use agent_otp_trust::enrolment::{Enrolled, Invitation, Joining, Revealed, Said, Token};
 use anyhow::{Context as _, bail};
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +69,13 @@ struct Newcomer<'a> {
     name: MemberId,
 }
 
+/// The owner's side, once it has answered, and what is to be said to it next.
+struct Challenged {
+    entrance: Entrance,
+    revealed: Revealed,
+    reveal: Said,
+}
+
 /// What the roster says of a newcomer that has shown its key before.
 enum Standing {
     Member,
@@ -96,13 +103,16 @@ impl Newcomer<'_> {
             );
         }
         let user = self.prepare(token.invitation())?;
-        let enrolled = self.enrol(token, &user, stop).await;
-        let Err(error) = enrolled else { return Ok(()) };
-        if !error.is::<EntranceError>() {
-            self.home.abandon()?;
-            return Err(error);
-        }
-        // Nobody has said how it ended: the broker and the roster do.
+        let challenged = match self.enter(token, &user).await {
+            Ok(challenged) => challenged,
+            // Nobody has seen the key.
+            Err(error) => {
+                self.home.abandon()?;
+                return Err(error);
+            }
+        };
+        let Err(error) = self.reveal(token, challenged, stop).await else { return Ok(()) };
+        // The owner may have confirmed it, whatever went wrong since: the broker and the roster say how it ended.
         match self.standing().await {
             Ok(Standing::Member) => Ok(self.home.promote()?),
             Ok(Standing::Stranger) => {
@@ -134,7 +144,8 @@ impl Newcomer<'_> {
         Ok(user)
     }
 
-    async fn enrol(&self, token: &Token, user: &UserKey, stop: CancellationToken) -> anyhow::Result<()> {
+    /// Proves the token, and hears what the key is to be proven for.
+    async fn enter(&self, token: &Token, user: &UserKey) -> anyhow::Result<Challenged> {
         let invitation = token.invitation();
         let key = UserKey::derived(&token.user_seed()).context("no NATS user can be made of the token")?;
         let login = Login {
@@ -147,22 +158,23 @@ impl Newcomer<'_> {
             Err(ConnectError::NotAdmitted { .. }) => bail!(VOID),
             connection => connection?,
         };
-        self.prove(token, user, &Entrance::new(connection, &owner, &id), stop).await
-    }
-
-    /// Proves token and key, has the owner compare the words, and keeps the key once the owner's roster names it.
-    async fn prove(
-        &self,
-        token: &Token,
-        user: &UserKey,
-        entrance: &Entrance,
-        stop: CancellationToken,
-    ) -> anyhow::Result<()> {
+        let entrance = Entrance::new(connection, &owner, &id);
         let nonce = Nonce::new(clock::random());
         let (joining, commit) =
             Joining::begin(token, self.home.next_identity()?, user.public().parse()?, nonce);
         let challenge = entrance.say(&commit, PATIENCE).await?;
         let (revealed, reveal) = joining.challenged(&challenge, clock::now())?;
+        Ok(Challenged { entrance, revealed, reveal })
+    }
+
+    /// Shows and proves the key, has the owner compare the words, and keeps the key once the owner's roster names it.
+    async fn reveal(
+        &self,
+        token: &Token,
+        challenged: Challenged,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let Challenged { entrance, revealed, reveal } = challenged;
         print::say("The owner's side shows six words. They have to be these:");
         print::say(&format!("\n    {}\n", revealed.words()));
         print::say(
@@ -171,8 +183,9 @@ impl Newcomer<'_> {
         let patience = token.invitation().expires_at.since(clock::now()) + GRACE;
         let welcome = tokio::select! {
             welcome = entrance.say(&reveal, patience) => welcome?,
-            gone = is_gone(entrance) => return Err(gone.into()),
+            gone = is_gone(&entrance) => return Err(gone.into()),
             () = stop.cancelled() => {
+                print::say("giving up: the owner's side is told");
                 // Whoever hears it answers, and the token is void.
                 entrance.say(&Said::Leave {}, PATIENCE).await.ok();
                 bail!("given up; the token is void");

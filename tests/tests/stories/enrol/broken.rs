@@ -2,7 +2,7 @@
 
 use agent_otp_domain::Role;
 use agent_otp_jetstream::nats_user::{NatsUser, NatsUsers, Whose};
-use agent_otp_tests::Place;
+use agent_otp_tests::{Place, Proxy, eventually};
 use nkeys::KeyPair;
 use rustix::process::Signal;
 
@@ -76,6 +76,38 @@ async fn a_machine_that_is_killed_while_it_joins_goes_on_or_begins_anew() {
     assert!(!other.dir().join("members/agent-booker/identity.key").exists());
     other.join(&token).await.ended().await.well();
     carries_a_code(&owner, &other, "booker").await;
+}
+
+#[tokio::test]
+async fn whoever_gives_up_after_the_owner_has_confirmed_is_a_member_all_the_same() {
+    let owner = Place::new();
+    let _up = owner.up().await;
+    for (name, is_back) in [("booker", true), ("reader", false)] {
+        let other = Place::new();
+        let network = Proxy::to(&owner.run().nats_url).await;
+        let mut enrolling = owner.enroll_at(network.url(), "agent", name).await;
+        let token = enrolling.token.clone();
+        let mut joining = other.join(&token).await;
+        let words = enrolling.words().await;
+        // The owner's answer is on its way when the person at the other machine has waited for long enough.
+        network.stall();
+        enrolling.answer(&words).await;
+        eventually("the owner", async || enrolling.said().contains("enrolled agent:").then_some(())).await;
+        joining.signal(Signal::INT);
+        eventually("it to give up", async || joining.said().contains("giving up").then_some(())).await;
+        if is_back {
+            network.restore();
+            joining.ended().await.well();
+        } else {
+            network.cut();
+            let unknown = joining.ended().await;
+            let said = unknown.stderr.contains("type the same once more when its broker is there");
+            assert!(unknown.code != Some(0) && said, "{unknown:?}");
+            network.restore();
+            other.join(&token).await.ended().await.well();
+        }
+        carries_a_code(&owner, &other, name).await;
+    }
 }
 
 #[tokio::test]
