@@ -96,8 +96,8 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), KeyringError> {
     sync(&dir)
 }
 
-/// Writes over a file's own bytes, which a new file would leave on the disk, and does not wait for the disk. A crash in
-/// between leaves a part.
+/// Writes over a file's own bytes, which a new file would leave on the disk: with the content, and with zeros to where it
+/// ended. A crash in between leaves a part, or the zeros.
 ///
 /// # Errors
 ///
@@ -105,7 +105,9 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), KeyringError> {
 pub fn overwrite(path: &Path, content: &[u8]) -> Result<(), KeyringError> {
     let write = || {
         let mut file = File::options().write(true).open(path)?;
-        file.write_all(content)?;
+        io::copy(&mut padded(content, file.metadata()?.len()), &mut file)?;
+        // Blocks that are given back before they are written keep what they held.
+        file.sync_all()?;
         file.set_len(content.len() as u64)
     };
     write().map_err(unwritable(path))
@@ -179,6 +181,11 @@ pub fn list(dir: &Path, suffix: &str) -> Result<Vec<PathBuf>, KeyringError> {
     Ok(paths)
 }
 
+/// The content, and zeros after it up to this length.
+fn padded(content: &[u8], length: u64) -> impl io::Read {
+    content.chain(io::repeat(0).take(length.saturating_sub(content.len() as u64)))
+}
+
 /// The content in a nameless neighbour of the file, of mode 0600, on the disk.
 fn written(path: &Path, content: &[u8]) -> Result<(PathBuf, NamedTempFile), KeyringError> {
     let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
@@ -220,4 +227,29 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> KeyringError {
 
 fn unwritable(path: &Path) -> impl Fn(io::Error) -> KeyringError {
     move |source| KeyringError::Unwritable { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_over_a_longer_file_reaches_to_its_end() {
+        let over = |content: &[u8], length| {
+            let mut over = Vec::new();
+            padded(content, length).read_to_end(&mut over).unwrap();
+            over
+        };
+        assert_eq!(over(b"ended", 9), b"ended\0\0\0\0");
+        assert_eq!(over(b"longer", 3), b"longer");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record");
+        for (before, content) in
+            [(&b"a sealed code"[..], &b"ended"[..]), (b"ended", b"a sealed code"), (b"", b"")]
+        {
+            fs::write(&path, before).unwrap();
+            overwrite(&path, content).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), content);
+        }
+    }
 }
