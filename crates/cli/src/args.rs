@@ -60,7 +60,8 @@ pub(crate) enum Verb {
     /// Asks for a code as an agent, waits for it, and prints it.
     ///
     /// Progress goes to stderr, the code alone to stdout. Exit codes: 0 the code was printed, 10 denied, 11 expired,
-    /// 12 cancelled, 13 refused, 14 unavailable, 15 not believed; 1 anything else, 2 wrong usage.
+    /// 12 cancelled, 13 refused, 14 unavailable, 15 not believed, 18 another code came (with --stay); 1 anything else, 2
+    /// wrong usage.
     Request(Request),
     /// Lists the requests that wait for you, and what each asks.
     Pending {
@@ -196,7 +197,7 @@ fn member_role() -> impl TypedValueParser<Value = Role> {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Up {
-    /// The nats-server to run [default: found on PATH or in the cache, or installed].
+    /// The nats-server to run [default: `$AGENT_OTP_NATS_SERVER`, found on PATH or in the cache, or installed].
     #[arg(help_heading = heading::BROKER, long, value_name = "PATH")]
     pub(crate) nats_server: Option<PathBuf>,
     /// The broker's port [default: that of --listen, the last one, or a free one].
@@ -241,7 +242,7 @@ impl MailProof {
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// The nats-server to run [default: found on PATH or in the cache, or installed].
+    /// The nats-server to run [default: `$AGENT_OTP_NATS_SERVER`, found on PATH or in the cache, or installed].
     #[arg(long, value_name = "PATH")]
     pub(crate) nats_server: Option<PathBuf>,
     /// Prints one JSON object a step instead.
@@ -251,7 +252,7 @@ pub(crate) struct Demo {
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// The nats-server to run [default: found on PATH or in the cache, or installed].
+    /// The nats-server to run [default: `$AGENT_OTP_NATS_SERVER`, found on PATH or in the cache, or installed].
     #[arg(long, value_name = "PATH")]
     pub(crate) nats_server: Option<PathBuf>,
     /// For how long each of the four rates is measured, in seconds.

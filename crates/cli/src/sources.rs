@@ -58,8 +58,8 @@ pub(crate) enum Sources {
     },
     /// Shows how a mail would be judged, without a word of it: sender, proof, and whether a code is found.
     ///
-    /// Judged is the newest mail of a mailbox; a listener is delivered one that nobody waits for. Exit codes: 0 it would
-    /// be taken, 17 something fails.
+    /// Judged is the newest mail of a mailbox; a listener is delivered one that nobody waits for. Exit codes: 0 nothing
+    /// fails, 17 something does.
     Test {
         /// Only this one, as `sources list` shows it.
         name: Option<String>,

@@ -49,10 +49,14 @@ fn help_says_what_can_be_typed() {
 fn the_permissions_of_an_owner_are_printed_for_both_modes_of_a_server() {
     let owner = "a".repeat(32);
     let known = "approver:tablet=UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
-    let permissions =
-        ["nats", "permissions", "--owner", &owner, "--member", "agent:booker", "--member", known];
-    let printed = ["config", "operator", "operator-json"]
-        .map(|format| typed(&[&permissions[..], &["--format", format]].concat()));
+    let permissions = ["nats", "permissions", "--owner", &owner, "--format"];
+    let printed = [
+        &["config", "--member", "agent:booker", "--member", known][..],
+        &["operator"],
+        &["operator-json"],
+        &["operator", "--member", "agent:booker"],
+    ];
+    let printed = printed.map(|format| typed(&[&permissions[..], format].concat()));
     insta::assert_snapshot!("permissions", printed.join("\n"));
 }
 

@@ -27,7 +27,7 @@ pub(crate) enum Serve {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeBroker {
-    /// The nats-server to run [default: found on PATH or in the cache, or installed].
+    /// The nats-server to run [default: `$AGENT_OTP_NATS_SERVER`, found on PATH or in the cache, or installed].
     #[arg(help_heading = heading::BROKER, long, value_name = "PATH")]
     pub(crate) nats_server: Option<PathBuf>,
     /// The broker's port [default: that of --listen, the last one, or a free one].
@@ -39,7 +39,8 @@ pub(crate) struct ServeBroker {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeAt {
-    /// Where the broker listens, such as `nats://127.0.0.1:4222` [default: the one that runs on this data directory].
+    /// Where the broker listens, such as `nats://127.0.0.1:4222` [default: the one that this member joined, or that runs on
+    /// this data directory].
     #[arg(help_heading = heading::BROKER, long, value_name = "URL")]
     pub(crate) nats_url: Option<String>,
     #[command(flatten)]

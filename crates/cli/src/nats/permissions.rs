@@ -7,6 +7,7 @@ use agent_otp_broker::{Scope, User, authorization};
 use agent_otp_domain::{OwnerId, Role};
 use agent_otp_jetstream::permission;
 use anyhow::Context as _;
+use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
@@ -24,7 +25,8 @@ pub(crate) struct Permissions {
     /// if they are not there].
     #[arg(long, value_name = "ID")]
     owner: Option<OwnerId>,
-    /// A member besides, such as `agent:booker`, with its public NATS key (`U…`) if you have it.
+    /// A member besides, such as `agent:booker`, with its public NATS key (`U…`) if you have it; for `config`
+    /// alone.
     #[arg(long, value_name = "ROLE:NAME[=NKEY]")]
     member: Vec<NamedUser>,
     /// In which form.
@@ -65,6 +67,10 @@ pub(super) fn run(
     place: impl FnOnce() -> anyhow::Result<Place>,
     asked: Permissions,
 ) -> anyhow::Result<ExitCode> {
+    if asked.format != Format::Config && !asked.member.is_empty() {
+        let why = "--member is for `--format config` alone: whoever holds a role's key in operator mode makes its users\n";
+        clap::Error::raw(ErrorKind::ArgumentConflict, why).exit();
+    }
     match asked.format {
         Format::Config => print::out(&config(place, &asked)?),
         Format::Operator => {
