@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
-use agent_otp_domain::{MemberId, RequestId, Role};
+use agent_otp_domain::{MemberId, RequestId, Role, visible};
 use agent_otp_jetstream::{Login, clock};
 use agent_otp_trust::VerifiedRequest;
 use agent_otp_user::{Approver, ApproverError, Notices, View};
@@ -33,7 +33,7 @@ pub(crate) async fn pending(place: &Place, by: &As, as_json: bool) -> anyhow::Re
     });
     for (id, notice) in Notices::open(place.notices()).outlasting(clock::now()) {
         if open.iter().all(|request| request.key.request != id) {
-            print::out(&format!("\nNotice about {id}: {}", notice.text));
+            print::out(&format!("\nNotice about {id}: {}", visible(&notice.text)));
         }
     }
     Ok(ExitCode::SUCCESS)

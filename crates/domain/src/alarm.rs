@@ -4,10 +4,7 @@ use std::error::Error;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, RequestId, Timestamp, causes, visible};
-
-/// Longer than anything that is told of what is wrong, in characters; what is wrong may quote what was received.
-const WHAT_MAX: usize = 300;
+use crate::{Actor, RequestId, Timestamp, causes, excerpt};
 
 /// Something that is wrong with the log, a roster, a request, or whoever serves them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +23,7 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// What a member noticed now: the error with its causes, with everything invisible made visible.
+    /// What a member noticed now: the error with its causes, as an [`excerpt`], because it may quote what was received.
     #[must_use]
     pub fn new(
         noticed_by: &Actor,
@@ -38,7 +35,7 @@ impl Alarm {
             noticed_by: noticed_by.to_string(),
             position: None,
             request,
-            what: visible(&causes(wrong)).chars().take(WHAT_MAX).collect(),
+            what: excerpt(&causes(wrong)),
             noticed_at: Some(now.to_string()),
         }
     }
@@ -73,6 +70,6 @@ mod tests {
             alarm("a\n\u{202e}b".to_owned()),
             "what the relay serves is not believed: a<U+000A><U+202E>b"
         );
-        assert_eq!(alarm("x".repeat(70_000)).chars().count(), WHAT_MAX);
+        assert_eq!(alarm("x".repeat(70_000)).chars().count(), 300);
     }
 }

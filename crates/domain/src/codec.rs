@@ -3,17 +3,25 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Recorded;
+use crate::{Recorded, excerpt};
 
 /// Why bytes could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// They are no MessagePack of this kind.
     #[error("not a message of this kind")]
-    Shape(#[from] rmp_serde::decode::Error),
+    Shape(#[source] rmp_serde::decode::Error),
     /// Something follows the value.
     #[error("{0} bytes follow the value")]
     Trailing(usize),
+}
+
+impl From<rmp_serde::decode::Error> for DecodeError {
+    /// Such an error quotes the bytes, a name that nobody expects for one; whoever wrote them acts on no screen.
+    fn from(error: rmp_serde::decode::Error) -> Self {
+        let rmp_serde::decode::Error::Syntax(said) = error else { return Self::Shape(error) };
+        Self::Shape(rmp_serde::decode::Error::Syntax(excerpt(&said)))
+    }
 }
 
 /// Writes a value with its field names.

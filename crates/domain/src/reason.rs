@@ -48,9 +48,9 @@ impl From<Reason> for String {
 
 impl fmt::Display for Reason {
     /// The reason with everything visible that would otherwise act on the reader's screen: see [`visible`]. Blanks that
-    /// follow one another are one: a row of them could push what follows to where a line begins.
+    /// follow one another are one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&visible(&self.0).split_whitespace().collect::<Vec<_>>().join(" "))
+        f.pad(&compact(&self.0))
     }
 }
 
@@ -68,6 +68,23 @@ pub fn visible(text: &str) -> String {
     text.chars()
         .map(|c| if is_invisible(c) { format!("<U+{:04X}>", u32::from(c)) } else { c.to_string() })
         .collect()
+}
+
+/// Longer than what any of these programs says of a refusal or a failed check, in characters.
+const EXCERPT_MAX: usize = 300;
+
+/// The beginning of what somebody else wrote, to be told among other things: as a [`Reason`] is shown, and no longer than
+/// 300 characters. An excerpt of an excerpt is the same.
+#[must_use]
+pub fn excerpt(text: &str) -> String {
+    let told: String = compact(text).chars().take(EXCERPT_MAX).collect();
+    told.trim_end().to_owned()
+}
+
+/// Everything visible, and one blank where several follow one another: a row of them could push what follows to where a
+/// line begins.
+fn compact(text: &str) -> String {
+    visible(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn is_invisible(c: char) -> bool {
@@ -95,6 +112,18 @@ mod tests {
         let reason: Reason = format!(" log in.{blanks}Nothing else{blanks}").parse().unwrap();
         assert_eq!(reason.to_string(), "log in. Nothing else");
         assert_eq!("\u{2800}".parse::<Reason>().unwrap().to_string(), "<U+2800>");
+    }
+
+    #[test]
+    fn an_excerpt_acts_on_no_screen_has_an_end_and_is_its_own_excerpt() {
+        let acting = format!("no{}\u{1b}[12A\u{202e}\n", " \u{a0}".repeat(200));
+        assert_eq!(excerpt(&acting), "no <U+001B>[12A<U+202E><U+000A>");
+        let cut_at_a_blank = format!("{} x", "x".repeat(EXCERPT_MAX - 1));
+        for text in [acting, cut_at_a_blank, "\u{1b}[8m".repeat(70_000), "x".repeat(EXCERPT_MAX)] {
+            let told = excerpt(&text);
+            assert!(told.chars().count() <= EXCERPT_MAX, "{told}");
+            assert_eq!(excerpt(&told), told);
+        }
     }
 
     #[test]

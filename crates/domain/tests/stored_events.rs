@@ -4,7 +4,7 @@
 use agent_otp_domain::codec::{DecodeError, decode_event, encode};
 use agent_otp_domain::{
     Actor, Digest, Event, EventId, EventType, KeyId, OwnerId, Recorded, RequestId, Role, SignedStatement,
-    Timestamp, Version,
+    Timestamp, Version, causes,
 };
 use data_encoding::HEXLOWER;
 
@@ -51,6 +51,17 @@ fn an_event_that_nobody_knows_is_refused() {
         HEXLOWER.encode(&bytes).replace(&HEXLOWER.encode(b"expired.v1"), &HEXLOWER.encode(b"expired.v9"));
     let refused = decode_event(&HEXLOWER.decode(hex.as_bytes()).unwrap());
     assert!(matches!(refused, Err(DecodeError::Shape(_))), "{refused:?}");
+}
+
+#[test]
+fn what_an_error_quotes_of_the_bytes_acts_on_no_screen() {
+    let (bytes, _) = event_of(EventType::Expired);
+    let hex = HEXLOWER.encode(&bytes);
+    let hex = hex.replace(&HEXLOWER.encode(b"expired.v1"), &HEXLOWER.encode(b"\x1b[12A\x1b[08m"));
+    let refused = decode_event(&HEXLOWER.decode(hex.as_bytes()).unwrap()).unwrap_err();
+    let told = causes(&refused);
+    assert!(told.contains("<U+001B>[12A<U+001B>[08m"), "{told}");
+    assert!(!told.contains('\x1b'), "{told}");
 }
 
 #[test]

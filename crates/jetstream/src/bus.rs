@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agent_otp_domain::{
-    Actor, MemberId, OwnerId, Recorded, RequestKey, Role, SignedStatement, Timestamp, codec,
+    Actor, MemberId, OwnerId, Recorded, RequestKey, Role, SignedStatement, Timestamp, codec, excerpt,
 };
 use async_nats::HeaderMap;
 use async_nats::client::RequestErrorKind;
@@ -43,7 +43,7 @@ pub enum CallError {
     Refused {
         /// Why, for programs.
         code: RefusalCode,
-        /// Why, for people.
+        /// Why, for people: an [`excerpt`] of what the relay says.
         message: String,
     },
     /// Nobody answered; the command may or may not have had its effect.
@@ -151,7 +151,8 @@ impl Bus {
             }
         })?;
         match codec::decode(&answer.payload).map_err(|error| CallError::Unreadable(error.into()))? {
-            Reply::Refused { code, message } => Err(CallError::Refused { code, message }),
+            // It is shown in logs, in notices, and beside what the user decides on.
+            Reply::Refused { code, message } => Err(CallError::Refused { code, message: excerpt(&message) }),
             reply @ (Reply::Done { .. }
             | Reply::Code { .. }
             | Reply::Events { .. }

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
-use agent_otp_domain::{Digest, MemberId, OwnerId, Role};
+use agent_otp_domain::{Digest, MemberId, OwnerId, Role, excerpt};
 use async_nats::jetstream::{self, context::ContextBuilder};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, rustls};
 use tokio::sync::watch;
@@ -217,17 +217,22 @@ impl Told {
                 self.up.send_replace(false);
             }
             // A permission that is missing shows only here; the request itself just times out.
-            Event::ServerError(error) => warn!(%error, "the broker refuses"),
+            Event::ServerError(error) => warn!(error = said(error), "the broker refuses"),
             // What was dropped is not known: it is all asked for again.
             Event::SlowConsumer(subscription) => {
                 warn!(subscription, "messages are dropped");
                 count();
             }
             Event::LameDuckMode | Event::Draining | Event::Closed | Event::ClientError(_) => {
-                debug!(%event, "connection");
+                debug!(event = said(event), "connection");
             }
         }
     }
+}
+
+/// What the broker says, as a log can show it.
+fn said(words: &impl ToString) -> String {
+    excerpt(&words.to_string())
 }
 
 impl Login {
@@ -271,4 +276,63 @@ fn is_untrusted(error: &async_nats::ConnectError) -> bool {
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     let tls = io.and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>());
     matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use async_nats::ServerError;
+    use tracing::field::{Field, Visit};
+    use tracing::{Metadata, Subscriber, span, subscriber};
+
+    use super::*;
+
+    #[test]
+    fn what_the_broker_says_acts_on_no_screen_that_shows_the_log() {
+        let log = Log::default();
+        let refusal = ServerError::Other("no\u{1b}[12A\u{202e}\u{1b}[8m".to_owned());
+        subscriber::with_default(log.clone(), || {
+            let (connected, up, lost) =
+                (watch::Sender::new(0), watch::Sender::new(true), watch::Sender::new(None));
+            Told { connected, up, lost }.hear(&Event::ServerError(refusal));
+        });
+        assert_eq!(*log.0.lock().unwrap(), ["the broker refuses", "nats: no<U+001B>[12A<U+202E><U+001B>[8m"]);
+    }
+
+    /// The fields of everything that is logged, as they stand in it.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<String>>>);
+
+    impl Subscriber for Log {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+        fn event(&self, event: &tracing::Event<'_>) {
+            event.record(&mut self.clone());
+        }
+
+        fn enter(&self, _: &span::Id) {}
+
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    impl Visit for Log {
+        fn record_str(&mut self, _: &Field, text: &str) {
+            self.0.lock().unwrap().push(text.to_owned());
+        }
+
+        fn record_debug(&mut self, _: &Field, value: &dyn std::fmt::Debug) {
+            self.0.lock().unwrap().push(format!("{value:?}"));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use agent_otp_domain::{EventId, EventType, Recorded, RequestKey, State, Timestamp, Version, codec};
+use agent_otp_domain::{EventId, EventType, Recorded, RequestKey, State, Timestamp, Version, codec, excerpt};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
@@ -224,5 +224,5 @@ fn error_code(error: &PublishError) -> Option<ErrorCode> {
 
 fn recorded(stored: &Stored) -> Result<Recorded, StoreError> {
     codec::decode_event(&stored.body)
-        .map_err(|source| StoreError::Damaged { subject: stored.subject.clone(), source })
+        .map_err(|source| StoreError::Damaged { subject: excerpt(&stored.subject), source })
 }

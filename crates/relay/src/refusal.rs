@@ -104,7 +104,7 @@ impl From<RosterError> for Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        warn!(error = %causes(&error), "the store does not answer");
+        warn!(error = causes(&error), "the store does not answer");
         Self::new(RefusalCode::Unavailable, "the relay cannot reach its store; try again")
     }
 }

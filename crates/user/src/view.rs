@@ -76,7 +76,7 @@ impl View {
             made_at: asked.heading.made_at.to_string(),
             expires_at: asked.expires_at.to_string(),
             seconds_left: asked.expires_at.since(now).as_secs(),
-            notice: notices.about(request.key.request).map(|notice| notice.text.clone()),
+            notice: notices.about(request.key.request).map(|notice| visible(&notice.text)),
         };
         view.among(&Services::default(), request)
     }

@@ -55,6 +55,16 @@ async fn a_refusal_stands_in_the_headers_as_it_does_in_the_body() {
     ");
 }
 
+#[tokio::test]
+async fn what_a_relay_says_of_a_refusal_acts_on_no_screen_and_has_an_end() {
+    let (world, bus) = shopper().await;
+    let message = format!("no\u{1b}[12A\u{202e}\u{1b}[8m\n{}", "x".repeat(70_000));
+    let _relay = serve(&world, Reply::Refused { code: RefusalCode::Mismatch, message }).await;
+    let told = bus.call(&get()).await.unwrap_err().to_string();
+    assert!(told.starts_with("no<U+001B>[12A<U+202E><U+001B>[8m<U+000A>xxx"), "{told}");
+    assert_eq!(told.chars().count(), 300);
+}
+
 /// The broker checks no reply subject, and the relay may publish where a member may not.
 #[tokio::test]
 async fn an_answer_is_sent_to_the_askers_own_inbox_and_nowhere_else() {

@@ -50,6 +50,14 @@ fn nothing_that_an_agent_wrote_begins_a_line() {
 }
 
 #[test]
+fn a_notice_that_quotes_a_relay_acts_on_the_screen_no_more_than_the_request_does() {
+    let mut notices = Notices::open("/nonexistent/notices.json");
+    notices.tell(key(1).request, Notice::new("refused: \u{1b}[12A\u{202e}\u{1b}[8m", at(0)), at(0));
+    let view = View::new(&requested(1), &notices, at(5));
+    assert_eq!(view.notice.as_deref(), Some("refused: <U+001B>[12A<U+202E><U+001B>[8m"));
+}
+
+#[test]
 fn a_view_says_what_leaves_in_a_sentence() {
     let sms = Filter { channels: Channels::Sms, ..filter("Acme") };
     let any = Filter { channels: Channels::Any, ..filter("+15551234567") };
