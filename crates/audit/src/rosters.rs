@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use agent_otp_domain::{Actor, KeyId, OwnerId, Recorded, SignedStatement, Timestamp, causes, codec};
+use agent_otp_domain::{Actor, KeyId, OwnerId, Recorded, SignedStatement, Timestamp, causes, codec, excerpt};
 use agent_otp_jetstream::readable::Said;
 use agent_otp_jetstream::{Bus, CallError};
 use agent_otp_trust::{Book, RosterRef};
@@ -125,7 +125,8 @@ impl Rosters {
         };
         match admitted {
             Ok(reference) => self.admitted(connection, book, reference, &signed).await,
-            Err(error) => alarm::raise(connection, position, &causes(&error)).await,
+            // It may quote what a relay serves.
+            Err(error) => alarm::raise(connection, position, &excerpt(&causes(&error))).await,
         }
     }
 

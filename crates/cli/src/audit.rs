@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent_otp_audit::{Entry, Filter, RequestHistory, RequestSummary, Trail};
-use agent_otp_domain::{OwnerId, Role};
+use agent_otp_domain::{OwnerId, Role, excerpt};
 use agent_otp_jetstream::{Connection, Replay, Who};
 use anyhow::bail;
 
@@ -138,7 +138,7 @@ fn lines(history: &RequestHistory) -> Vec<String> {
         format!("It says   “{}”", summary.reason.as_deref().unwrap_or_default()),
         format!("Sender    {}", summary.sender.as_deref().unwrap_or_default()),
     ];
-    let proof = format!("Proof     {}", summary.verification);
+    let proof = format!("Proof     {}", excerpt(&summary.verification));
     head.into_iter().chain(evidence).chain([proof]).chain(events.iter().map(line)).collect()
 }
 
@@ -186,7 +186,7 @@ fn line(entry: &Entry) -> String {
         entry.version.map_or("?".to_owned(), |version| version.to_string()),
         entry.actor.as_deref().unwrap_or("?"),
         entry.request.as_deref().unwrap_or("?"),
-        entry.verification,
+        excerpt(&entry.verification),
     )
 }
 
@@ -213,6 +213,19 @@ mod tests {
             17  2026-01-31T12:00:20.000Z  captured   v3  capturer:home     019c13ec-9e00-7707-8707-070707070707  the signature is wrong
             18  2026-01-31T12:00:20.000Z  ?          v?  ?                 ?  the event cannot be read
         ");
+    }
+
+    /// As an earlier version stored it: with the words of whoever wrote the event.
+    #[test]
+    fn nothing_in_a_reason_to_doubt_breaks_a_row_or_writes_another() {
+        let raw = format!("\r\u{1b}[2K     9  verified\n{}", "x".repeat(70_000));
+        let event = Entry { verification: raw.clone(), ..captured() };
+        let summary = RequestSummary { verification: raw, ..summary() };
+        let lines = lines(&RequestHistory { summary, events: vec![event] });
+        for line in lines.iter().rev().take(2) {
+            assert!(line.contains("<U+000D><U+001B>[2K 9 verified<U+000A>xxx"), "{line}");
+            assert!(line.chars().count() < 420, "{line}");
+        }
     }
 
     fn summary() -> RequestSummary {

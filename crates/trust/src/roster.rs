@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use agent_otp_domain::{Digest, KeyId, MemberId, OwnerId, Role, SignedStatement, Timestamp, codec};
+use agent_otp_domain::{Digest, KeyId, MemberId, OwnerId, Role, SignedStatement, Timestamp, codec, excerpt};
 use serde::{Deserialize, Serialize};
 
 use crate::succession::{self, Line};
@@ -264,7 +264,7 @@ impl Roster {
     /// The same, and the successions that lead to its owner key.
     pub(crate) fn verify_line(signed: &SignedStatement) -> Result<(Self, Line), Untrusted> {
         if signed.payload_type != Self::TYPE {
-            return Err(Untrusted::WrongType { found: signed.payload_type.clone(), expected: Self::TYPE });
+            return Err(Untrusted::WrongType { found: excerpt(&signed.payload_type), expected: Self::TYPE });
         }
         // The key stands inside the payload, so this one time decoding comes before verifying.
         let roster: Self = codec::decode(&signed.payload)?;

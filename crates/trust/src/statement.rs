@@ -1,7 +1,7 @@
 //! How a statement is verified: signature over the stored bytes first, then everything that it says.
 
 use agent_otp_domain::codec::{self, DecodeError};
-use agent_otp_domain::{EventType, FilterError, KeyId, OwnerId, Role, SignedStatement, Timestamp};
+use agent_otp_domain::{EventType, FilterError, KeyId, OwnerId, Role, SignedStatement, Timestamp, excerpt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,7 +13,7 @@ pub enum Untrusted {
     /// Another kind or version of statement.
     #[error("a statement of type {found} stands where {expected} belongs")]
     WrongType {
-        /// What it is.
+        /// What it is: an [`excerpt`] of what it says before anything of it is verified.
         found: String,
         /// What it should be.
         expected: &'static str,
@@ -125,7 +125,7 @@ pub trait Statement: Serialize + DeserializeOwned {
     /// mean only that `book` lacks a roster.
     fn verify(signed: &SignedStatement, book: &Book) -> Result<Self, Untrusted> {
         if signed.payload_type != Self::TYPE {
-            return Err(Untrusted::WrongType { found: signed.payload_type.clone(), expected: Self::TYPE });
+            return Err(Untrusted::WrongType { found: excerpt(&signed.payload_type), expected: Self::TYPE });
         }
         let key = book.key(&signed.key).ok_or_else(|| Untrusted::UnknownKey { key: signed.key.clone() })?;
         if !key.has_signed(signed) {

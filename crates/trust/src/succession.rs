@@ -3,7 +3,7 @@
 //! The owner's first key names a recovery key, once. From then on the recovery key alone changes anything: whoever steals
 //! the owner's key can neither take the recovery key's place nor outlive the next succession.
 
-use agent_otp_domain::{Digest, OwnerId, SignedStatement, codec};
+use agent_otp_domain::{Digest, OwnerId, SignedStatement, codec, excerpt};
 use serde::{Deserialize, Serialize};
 
 use crate::{IdentityKey, PublicKey, Roster, Untrusted};
@@ -36,7 +36,7 @@ impl Succession {
     /// Reads a succession that `by` signed; without one, the owner's first key, which stands in it.
     fn verify(signed: &SignedStatement, by: Option<&PublicKey>) -> Result<Self, Untrusted> {
         if signed.payload_type != Self::TYPE {
-            return Err(Untrusted::WrongType { found: signed.payload_type.clone(), expected: Self::TYPE });
+            return Err(Untrusted::WrongType { found: excerpt(&signed.payload_type), expected: Self::TYPE });
         }
         let succession: Self = codec::decode(&signed.payload)?;
         let by = by.unwrap_or(&succession.owner_key);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use agent_otp_domain::{OwnerId, Recorded, causes, codec};
+use agent_otp_domain::{OwnerId, Recorded, causes, codec, excerpt, visible};
 use agent_otp_jetstream::readable;
 use agent_otp_trust::{Book, VerifiedRequest};
 use serde_json::json;
@@ -68,14 +68,14 @@ fn columns<'a>(fact: &'a Fact, owner: &OwnerId) -> Columns<'a> {
             recorded: Some(recorded),
             stream_name: None,
             time: recorded.time.to_string(),
-            data: json!({ "subject": fact.stored.subject, "names": recorded.key().to_string(), "event": readable::event(recorded) }),
+            data: json!({ "subject": visible(&fact.stored.subject), "names": recorded.key().to_string(), "event": readable::event(recorded) }),
             verification: MISPLACED,
         },
         Reading::Unreadable(error) => Columns {
             recorded: None,
             stream_name: None,
             time: fact.stored.stored_at.to_string(),
-            data: json!({ "subject": fact.stored.subject, "error": causes(error) }),
+            data: json!({ "subject": visible(&fact.stored.subject), "error": causes(error) }),
             verification: UNREADABLE,
         },
     }
@@ -137,7 +137,8 @@ pub(crate) async fn verify(
                 believed = Some(next);
                 VERIFIED.to_owned()
             }
-            Err(error) => causes(&error),
+            // It may quote the event, which a relay can write as it likes; it is shown among rows that are believed.
+            Err(error) => excerpt(&causes(&error)),
         };
         if verification != noted {
             note(connection, position, &verification).await?;

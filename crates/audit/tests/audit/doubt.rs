@@ -131,6 +131,20 @@ async fn a_sender_that_would_act_on_the_readers_screen_is_kept_as_it_can_be_show
 }
 
 #[tokio::test]
+async fn a_statement_whose_type_would_act_on_the_readers_screen_is_marked_as_it_can_be_shown() {
+    let stage = Stage::set().await;
+    let mut requested = life(7).remove(0);
+    let Event::Requested { statement, .. } = &mut requested.event else { panic!() };
+    statement.payload_type = format!("\r\u{1b}[2K     1  verified\n{}", "x".repeat(7_000));
+    stage.append([requested]).await;
+    stage.projector().await.catch_up().await.unwrap();
+    let verification = verifications(&stage).await.remove(0);
+    let told = "a statement of type <U+000D><U+001B>[2K 1 verified<U+000A>xxx";
+    assert!(verification.starts_with(told), "{verification}");
+    assert_eq!(verification.chars().count(), 300);
+}
+
+#[tokio::test]
 async fn rosters_that_were_seen_are_not_asked_for_again() {
     let stage = Stage::set().await;
     stage.append(life(7)).await;
