@@ -24,6 +24,8 @@ pub(crate) const AGAIN_AFTER: Duration = Duration::from_secs(1);
 const UNASKED: Duration = Duration::from_secs(30);
 /// When it is read once more after a hint: on a cluster, the replica that answered may have been behind.
 const AFTER_HINT: Duration = Duration::from_secs(1);
+/// How often in a row the log may be unreadable, while the broker answers, before that is an alarm.
+const UNREAD_MAX: u32 = 3;
 /// How long the last read may take, when it is told to stop.
 const LAST_READ: Duration = Duration::from_secs(2);
 
@@ -35,6 +37,8 @@ pub struct Projector {
     pub(crate) rosters: Rosters,
     /// Whether the log ended too early when it was last read.
     behind: bool,
+    /// How often in a row it could not be read, although the broker answered.
+    unread: u32,
 }
 
 /// Why the trail did not get further.
@@ -90,7 +94,14 @@ impl Projector {
         let rosters = Rosters::load(&mut connection, bus, pin)
             .await
             .map_err(|source| OpenError::Database { path: path.to_owned(), source })?;
-        Ok(Self { connection, replay: Replay::new(broker.clone()), broker, rosters, behind: false })
+        Ok(Self {
+            connection,
+            replay: Replay::new(broker.clone()),
+            broker,
+            rosters,
+            behind: false,
+            unread: 0,
+        })
     }
 
     /// Follows the log until `stop` is cancelled, and reads it to its end once more then. It ends on no error: it logs
@@ -160,7 +171,7 @@ impl Projector {
     /// Takes one batch behind `position`, up to `last`.
     async fn advance(&mut self, position: i64, last: i64) -> Result<(), ProjectError> {
         // The last event that was read is read again: a log that was cut or replaced shows there.
-        let mut read = self.replay.from(position.unsigned_abs()).await?;
+        let mut read = self.read(position).await?;
         self.compare(position, &read).await?;
         read.retain(|stored| stored.sequence <= last.unsigned_abs());
         let sequences = read.iter().filter_map(|stored| i64::try_from(stored.sequence).ok());
@@ -178,6 +189,24 @@ impl Projector {
         projection::project(&AuditTrail { book: self.rosters.book() }, &mut transaction, &batch).await?;
         projection::project(&CurrentState, &mut transaction, &batch).await?;
         Ok(transaction.commit().await?)
+    }
+
+    /// Reads from the event `position` on. That this stays impossible while the broker answers is an alarm: something in the
+    /// log is in the way, and nothing behind it is audited.
+    async fn read(&mut self, position: i64) -> Result<Vec<StoredEvent>, ProjectError> {
+        let error = match self.replay.from(position.unsigned_abs()).await {
+            Ok(read) => {
+                self.unread = 0;
+                return Ok(read);
+            }
+            Err(error) => error,
+        };
+        self.unread = if self.replay.is_answered().await { self.unread.saturating_add(1) } else { 0 };
+        if self.unread >= UNREAD_MAX {
+            let what = format!("the log cannot be read behind event {position}, although the broker answers");
+            alarm::raise(&mut self.connection, position, &what).await?;
+        }
+        Err(error.into())
     }
 
     /// Compares the last event that was read with what the log says it is. One that is gone, with others behind it, is a

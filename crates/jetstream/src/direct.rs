@@ -14,6 +14,9 @@ use crate::error::StoreError;
 /// How long all the messages of one read may take together.
 const ALL_WITHIN: Duration = Duration::from_secs(10);
 
+/// The header that the server adds to every stored message, and to nothing else.
+const SEQUENCE: &str = "Nats-Sequence";
+
 /// A stored message as a direct get returns it.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
@@ -50,7 +53,7 @@ pub(crate) async fn get_many(
             .await
             .map_err(|elapsed| StoreError::unreachable(doing)(elapsed.into()))?
             .ok_or_else(|| StoreError::unreachable(doing)("the connection was closed".into()))?;
-        match answer.status.map(|status| status.as_u16()) {
+        match status(&answer) {
             None | Some(200) if found.len() < at_most => found.push(stored(answer)?),
             None | Some(200) => {
                 let error = format!("more than the {at_most} messages that were asked for");
@@ -76,11 +79,17 @@ pub(crate) async fn get_one(
     let subject = format!("$JS.API.DIRECT.GET.{stream}");
     let answer = connection.client.request(subject, query.to_string().into()).await;
     let answer = answer.map_err(|error| StoreError::unreachable(doing)(error.into()))?;
-    match answer.status.map(|status| status.as_u16()) {
+    match status(&answer) {
         None | Some(200) => stored(answer).map(Some),
         Some(404) => Ok(None),
         Some(status) => Err(StoreError::unreachable(doing)(format!("status {status}").into())),
     }
+}
+
+/// What the server says instead of a stored message. One that is stored has the status that its publisher gave it.
+fn status(answer: &Message) -> Option<u16> {
+    let is_stored = answer.headers.as_ref().is_some_and(|headers| text(headers, SEQUENCE).is_some());
+    answer.status.filter(|_| !is_stored).map(|status| status.as_u16())
 }
 
 fn stored(message: Message) -> Result<Stored, StoreError> {
@@ -89,7 +98,7 @@ fn stored(message: Message) -> Result<Stored, StoreError> {
     let parsed = || {
         Some(Stored {
             subject: header("Nats-Subject")?,
-            sequence: header("Nats-Sequence")?.parse().ok()?,
+            sequence: header(SEQUENCE)?.parse().ok()?,
             time: header("Nats-Time-Stamp")?.parse().ok()?,
             body: message.payload.clone(),
         })
@@ -99,7 +108,34 @@ fn stored(message: Message) -> Result<Stored, StoreError> {
     })
 }
 
-/// A header's text.
-pub(crate) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name).map(|value| value.as_str().to_owned())
+/// The text of a header that the server adds: the last of its name, because whoever published the message may have given it
+/// others, and the server's come behind those.
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get_last(name).map(|value| value.as_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn a_stored_message_is_none_of_the_servers_own_whatever_status_its_publisher_gave_it() {
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Num-Pending", "0");
+        let mut answer = Message {
+            subject: "_INBOX.x".into(),
+            reply: None,
+            payload: Bytes::new(),
+            headers: Some(headers.clone()),
+            status: StatusCode::from_u16(204).ok(),
+            description: None,
+            length: 0,
+        };
+        assert_eq!(status(&answer), Some(204));
+        headers.insert(SEQUENCE, "7");
+        answer.headers = Some(headers);
+        assert_eq!(status(&answer), None);
+    }
 }

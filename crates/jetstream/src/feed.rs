@@ -176,6 +176,12 @@ impl Replay {
         Ok(found.into_iter().map(StoredEvent::from).collect())
     }
 
+    /// Whether the broker answers at all: it is asked for an event that cannot be there, so that none can be in the way.
+    pub async fn is_answered(&self) -> bool {
+        let query = json!({ "seq": i64::MAX });
+        direct::get_one(&self.connection, subject::LOG_STREAM, &query).await.is_ok()
+    }
+
     /// The log's first event; none if it is empty.
     ///
     /// # Errors

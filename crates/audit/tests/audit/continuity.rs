@@ -77,6 +77,24 @@ async fn a_log_that_was_replaced_is_never_mixed_with_the_one_that_was_read() {
     assert_eq!(positions(&stage).await, [1, 2]);
 }
 
+#[tokio::test]
+async fn a_log_that_stays_unreadable_while_the_broker_answers_is_an_alarm() {
+    let mut stage = Stage::set().await;
+    stage.append([foreign(1)]).await;
+    let mut projector = stage.projector().await;
+    projector.catch_up().await.unwrap();
+    // A relay's own connection would break on it too.
+    stage.silence().await;
+    stage.append_bent(&foreign(2)).await;
+    for alarms in [0, 0, 1] {
+        let unread = projector.catch_up().await.unwrap_err();
+        assert!(matches!(unread, ProjectError::Log(_)), "{unread}");
+        assert_eq!(stage.alarms().await.len(), alarms);
+    }
+    let expected = "the log cannot be read behind event 1, although the broker answers";
+    assert_eq!(stage.alarms().await, [(1, expected.to_owned())]);
+}
+
 async fn positions(stage: &Stage) -> Vec<u64> {
     let entries = stage.trail().await.events(&Filter::default(), 0, 100).await.unwrap();
     entries.iter().map(|entry| entry.position).collect()

@@ -19,6 +19,8 @@ use agent_otp_trust::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +32,9 @@ pub(crate) const CAPTURER: u8 = 5;
 
 /// Longer than anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A header of every append.
+const HEADER: &[u8] = b"Content-Type";
 
 /// The identity key of a seed of 32 equal bytes.
 pub(crate) fn key(seed: u8) -> IdentityKey {
@@ -157,6 +162,7 @@ pub(crate) struct Stage {
     pub(crate) relay: Connection,
     pub(crate) provisioner: Connection,
     pub(crate) auditor: Login,
+    relay_login: Login,
     dir: TempDir,
     serving: JoinSet<()>,
     _broker: Broker,
@@ -178,10 +184,10 @@ impl Stage {
         let nats_server = find(None).expect("cargo xtask test installs nats-server").path;
         let broker = Broker::start(&nats_server, config).await.unwrap();
         let login = |key: &UserKey| Login::plain(broker.url(), key.seed().to_owned());
-        let [provisioner, relay, auditor] = keys.each_ref().map(login);
+        let [provisioner, relay_login, auditor] = keys.each_ref().map(login);
         let provisioner = Connection::open(&provisioner, &Who::Operator("provision")).await.unwrap();
         provision(&provisioner, Settings::default()).await.unwrap();
-        let relay = Connection::open(&relay, &Who::Operator("relay")).await.unwrap();
+        let relay = Connection::open(&relay_login, &Who::Operator("relay")).await.unwrap();
         let (ready, answers) = oneshot::channel();
         let mut serving = JoinSet::new();
         let server = Relay::new(relay.clone(), Settings::default());
@@ -189,7 +195,7 @@ impl Stage {
             server.serve(CancellationToken::new(), || ready.send(()).unwrap()).await.unwrap();
         });
         answers.await.unwrap();
-        Self { relay, provisioner, auditor, dir, serving, _broker: broker }
+        Self { relay, provisioner, auditor, relay_login, dir, serving, _broker: broker }
     }
 
     /// With the owner's first roster.
@@ -217,6 +223,23 @@ impl Stage {
         let stored = self.relay.client().request(subject, body.into()).await.unwrap();
         let stored = String::from_utf8(stored.payload.to_vec()).unwrap();
         assert!(stored.contains("\"seq\""), "{stored}");
+    }
+
+    /// Appends an event with headers that no client can read, nor writes: they are bent on the way to the broker.
+    pub(crate) async fn append_bent(&self, recorded: &Recorded) {
+        let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (url, seed) =
+            (format!("nats://{}", way.local_addr().unwrap()), self.relay_login.credentials.text());
+        let login = Login::plain(url, seed.to_owned());
+        let append = async {
+            let relay = Connection::open(&login, &Who::Operator("relay")).await.unwrap();
+            Log::new(relay).append(0, recorded).await.unwrap();
+        };
+        let broker = self.relay_login.server.url.trim_start_matches("nats://");
+        tokio::select! {
+            () = append => {}
+            () = bend(way, broker) => unreachable!("it goes on for as long as anybody talks"),
+        }
     }
 
     /// The relay answers no more.
@@ -288,6 +311,25 @@ impl Stage {
     pub(crate) async fn replace_log(&self) {
         self.api("STREAM.DELETE.OTP_LOG", json!({})).await;
         provision(&self.provisioner, Settings::default()).await.unwrap();
+    }
+}
+
+/// Passes a connection on to the broker, and takes the colon from behind a header.
+async fn bend(way: TcpListener, broker: &str) {
+    let mut client = way.accept().await.unwrap().0;
+    let mut server = TcpStream::connect(broker).await.unwrap();
+    let (mut said, mut answer) = ([0; 4_096], [0; 4_096]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut said) => {
+                let said = &mut said[..read.unwrap()];
+                if let Some(at) = said.windows(HEADER.len()).position(|part| part == HEADER) {
+                    said[at + HEADER.len()] = b';';
+                }
+                server.write_all(said).await.unwrap();
+            }
+            read = server.read(&mut answer) => client.write_all(&answer[..read.unwrap()]).await.unwrap(),
+        }
     }
 }
 

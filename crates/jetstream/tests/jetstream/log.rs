@@ -63,6 +63,26 @@ async fn a_broker_that_answers_a_read_for_ever_is_not_listened_to_for_ever() {
 }
 
 #[tokio::test]
+async fn an_event_is_read_as_the_broker_stored_it_whatever_its_publisher_said_of_it() {
+    let world = World::start(&[]).await;
+    let connection = world.connect(&RELAY).await;
+    let (log, replay, key) = (Log::new(connection.clone()), Replay::new(connection.clone()), request());
+    let (subject, body) = (format!("otp.v1.log.{key}.requested"), codec::encode(&requested(&key)));
+    let mut headers = HeaderMap::new();
+    for name in ["Nats-Sequence", "nats-sequence", "Nats-Subject", "Nats-Time-Stamp", "Nats-Num-Pending"] {
+        headers.insert(name, "x");
+    }
+    let (client, payload) = (connection.client(), body.clone().into());
+    client.request_with_headers(subject.clone(), headers, payload).await.unwrap();
+    let other = log.append(0, &requested(&request())).await.unwrap().sequence;
+    let read = replay.from(1).await.unwrap();
+    assert_eq!(read.iter().map(|event| event.sequence).collect::<Vec<_>>(), [1, other]);
+    assert_eq!((&*read[0].subject, &*read[0].body), (&*subject, &*body));
+    assert_eq!(log.load(&key).await.unwrap().sequences, [1]);
+    assert_eq!(replay.last().await.unwrap(), other);
+}
+
+#[tokio::test]
 async fn an_append_that_expects_another_sequence_conflicts() {
     let world = World::start(&[]).await;
     let (log, key) = (log(&world).await, request());
