@@ -37,6 +37,17 @@ async fn an_event_that_is_gone_after_it_was_read_raises_an_alarm_once_and_the_tr
 }
 
 #[tokio::test]
+async fn a_log_that_goes_backwards_is_an_alarm_although_it_brings_nothing_new() {
+    let stage = Stage::set().await;
+    stage.append([foreign(1)]).await;
+    assert_eq!(stage.projector().await.catch_up().await.unwrap(), 1);
+    stage.append([foreign(2)]).await;
+    assert_eq!(stage.catch_up_bent([b"Nats-Sequence: 2", b"Nats-Sequence: 1"]).await, 1);
+    let expected = "the log goes backwards: event 1 comes where event 2 is due";
+    assert_eq!(stage.alarms().await, [(1, expected.to_owned())]);
+}
+
+#[tokio::test]
 async fn a_version_that_is_not_due_in_its_request_raises_an_alarm() {
     let stage = Stage::set().await;
     let events = life(7);

@@ -33,9 +33,6 @@ pub(crate) const CAPTURER: u8 = 5;
 /// Longer than anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A header of every append.
-const HEADER: &[u8] = b"Content-Type";
-
 /// The identity key of a seed of 32 equal bytes.
 pub(crate) fn key(seed: u8) -> IdentityKey {
     IdentityKey::from_seed(&[seed; 32].into())
@@ -225,21 +222,19 @@ impl Stage {
         assert!(stored.contains("\"seq\""), "{stored}");
     }
 
-    /// Appends an event with headers that no client can read, nor writes: they are bent on the way to the broker.
+    /// Appends an event with headers that no client can read, nor writes.
     pub(crate) async fn append_bent(&self, recorded: &Recorded) {
-        let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (url, seed) =
-            (format!("nats://{}", way.local_addr().unwrap()), self.relay_login.credentials.text());
-        let login = Login::plain(url, seed.to_owned());
-        let append = async {
+        let append = async |login: Login| {
             let relay = Connection::open(&login, &Who::Operator("relay")).await.unwrap();
             Log::new(relay).append(0, recorded).await.unwrap();
         };
-        let broker = self.relay_login.server.url.trim_start_matches("nats://");
-        tokio::select! {
-            () = append => {}
-            () = bend(way, broker) => unreachable!("it goes on for as long as anybody talks"),
-        }
+        bent(&self.relay_login, [b"Content-Type:", b"Content-Type;"], append).await;
+    }
+
+    /// Reads the log to its end, but the broker says another sequence than an event has.
+    pub(crate) async fn catch_up_bent<const N: usize>(&self, sequence: [&[u8; N]; 2]) -> u64 {
+        let catch_up = async |login: Login| projector(&login, &self.path()).await.catch_up().await.unwrap();
+        bent(&self.auditor, sequence, catch_up).await
     }
 
     /// The relay answers no more.
@@ -314,21 +309,38 @@ impl Stage {
     }
 }
 
-/// Passes a connection on to the broker, and takes the colon from behind a header.
-async fn bend(way: TcpListener, broker: &str) {
+/// Lets somebody work on a connection on which each of these bytes arrives as the others, whoever says them.
+async fn bent<T, const N: usize>(
+    login: &Login,
+    bend: [&[u8; N]; 2],
+    work: impl AsyncFnOnce(Login) -> T,
+) -> T {
+    let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", way.local_addr().unwrap());
+    tokio::select! {
+        worked = work(Login::plain(url, login.credentials.text().to_owned())) => worked,
+        () = pass_on(way, login.server.url.trim_start_matches("nats://"), bend) => unreachable!("nobody hangs up"),
+    }
+}
+
+async fn pass_on<const N: usize>(way: TcpListener, broker: &str, [straight, bent]: [&[u8; N]; 2]) {
     let mut client = way.accept().await.unwrap().0;
     let mut server = TcpStream::connect(broker).await.unwrap();
     let (mut said, mut answer) = ([0; 4_096], [0; 4_096]);
+    let pass = |said: &mut [u8]| {
+        while let Some(at) = said.windows(N).position(|part| part == straight) {
+            said.get_mut(at..at + N).unwrap().copy_from_slice(bent);
+        }
+        said.to_vec()
+    };
     loop {
         tokio::select! {
             read = client.read(&mut said) => {
-                let said = &mut said[..read.unwrap()];
-                if let Some(at) = said.windows(HEADER.len()).position(|part| part == HEADER) {
-                    said[at + HEADER.len()] = b';';
-                }
-                server.write_all(said).await.unwrap();
+                server.write_all(&pass(said.get_mut(..read.unwrap()).unwrap())).await.unwrap();
             }
-            read = server.read(&mut answer) => client.write_all(&answer[..read.unwrap()]).await.unwrap(),
+            read = server.read(&mut answer) => {
+                client.write_all(&pass(answer.get_mut(..read.unwrap()).unwrap())).await.unwrap();
+            }
         }
     }
 }
