@@ -82,8 +82,8 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     match (call, cause.downcast_ref::<VerifyError>()) {
         (Some(call), _) | (None, Some(VerifyError::Call(call))) => Some(of_call(call)),
         (None, Some(VerifyError::Roster(RosterError::Ahead(_)))) => Some(REFUSED),
-        (None, Some(VerifyError::Roster(_))) => Some(UNAVAILABLE),
-        (None, Some(VerifyError::Untrusted(_))) => Some(NOT_BELIEVED),
+        (None, Some(error)) if error.is_alarm() => Some(NOT_BELIEVED),
+        (None, Some(VerifyError::Roster(_) | VerifyError::Untrusted(_))) => Some(UNAVAILABLE),
         (None, None) => None,
     }
 }
@@ -124,5 +124,34 @@ fn of_call(error: &CallError) -> u8 {
         CallError::Refused { code: RefusalCode::Expired, .. } => EXPIRED,
         CallError::Refused { .. } => REFUSED,
         CallError::Unreadable(_) => NOT_BELIEVED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_otp_domain::{ClockSkew, Role, Timestamp};
+    use agent_otp_trust::{IdentityKey, Untrusted};
+
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_told_from_what_is_not_believed() {
+        let [pinned, found] = [7, 8].map(|seed| IdentityKey::from_seed(&[seed; 32].into()).id());
+        let (now, later) = (Timestamp::from_unix_ms(0), Timestamp::from_unix_ms(90_000));
+        let skew = ClockSkew::with_this_machine(Role::Owner, later, now);
+        for (error, expected) in [
+            (RosterError::Missing, UNAVAILABLE),
+            (RosterError::Stale { since: now }, UNAVAILABLE),
+            (RosterError::Ahead(skew), REFUSED),
+            (RosterError::Backwards { offered: 1, seen: 2 }, NOT_BELIEVED),
+            (RosterError::Forked { number: 2 }, NOT_BELIEVED),
+            (RosterError::OtherOwner { found, pinned }, NOT_BELIEVED),
+            (RosterError::Untrusted(Untrusted::Signature), NOT_BELIEVED),
+        ] {
+            let error = anyhow::Error::from(AgentError::Roster(VerifyError::Roster(error)));
+            assert_eq!(code(&error), expected, "{error:?}");
+        }
+        let forged = AgentError::Roster(VerifyError::Untrusted(Untrusted::Signature));
+        assert_eq!(code(&forged.into()), NOT_BELIEVED);
     }
 }
