@@ -2,6 +2,7 @@
 
 mod admission;
 mod command;
+mod damaged;
 mod decide;
 mod grace;
 pub mod owners;

@@ -1,8 +1,8 @@
 //! Queries: a request's stored events, an owner's open requests, a roster. Nothing here changes anything.
 
 use agent_otp_domain::{MemberId, RequestId, RequestKey, Role, State};
-use agent_otp_jetstream::clock;
 use agent_otp_jetstream::message::{OpenRequest, Reply};
+use agent_otp_jetstream::{StoreError, clock};
 use serde_bytes::ByteBuf;
 
 use crate::refusal::Refusal;
@@ -30,12 +30,21 @@ impl Relay {
         Ok(Reply::Events { events, now: Some(clock::now()) })
     }
 
-    /// One page of the owner's requests that have not ended, found by their armed timers.
+    /// One page of the owner's requests that have not ended, found by their armed timers. One that this relay cannot read
+    /// is passed over: it keeps back nothing but itself.
     pub(crate) async fn open(&self, caller: &Caller, from: Option<u64>) -> Result<Reply, Refusal> {
         let armed = self.timers.armed(&caller.owner, from).await?;
         let mut requests = Vec::new();
         for key in armed.requests {
-            if let State::Open(_) = self.log.load(&key).await?.state() {
+            let loaded = match self.log.load(&key).await {
+                Ok(loaded) => loaded,
+                Err(error @ StoreError::Damaged { .. }) => {
+                    self.damaged.tell(&key, &error);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if let State::Open(_) = loaded.state() {
                 requests.push(OpenRequest { agent: key.agent, request: key.request });
             }
         }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use crate::admission::Admission;
+use crate::damaged::Damaged;
 use crate::grace::Grace;
 use crate::owners::Owners;
 use crate::recent::Recent;
@@ -38,6 +39,7 @@ pub struct Relay {
     pub(crate) rosters: Rosters,
     pub(crate) admission: Admission,
     pub(crate) recent: Recent,
+    pub(crate) damaged: Damaged,
     pub(crate) grace: Grace,
     /// Whom it serves; everybody whom the broker admits, without a list.
     owners: Option<Owners>,
@@ -80,6 +82,7 @@ impl Relay {
             replay: Replay::new(connection.clone()),
             admission: Admission::new(rosters.clone()),
             recent: Recent::default(),
+            damaged: Damaged::default(),
             grace: Grace::default(),
             rosters,
             connection,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agent_otp_domain::{Event, EventType, codec};
 use agent_otp_jetstream::provision::{self, ProvisionError};
-use agent_otp_jetstream::{Due, Replay, StoreError, clock};
+use agent_otp_jetstream::{AppendError, Due, Replay, StoreError, clock};
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -16,6 +16,8 @@ use crate::serve::Relay;
 
 /// How long a failed piece of work waits.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long a timer waits at most whose request cannot be read. Its deadline holds without it.
+const UNREAD_AGAIN_MAX: Duration = Duration::from_mins(10);
 /// How many pages of the log's end are looked through for requests whose timers may be lost: far more than can be under
 /// way in all relays together.
 const LATEST_PAGES: usize = 2;
@@ -42,6 +44,11 @@ impl Relay {
             // The timer is armed before the event is appended, so the event may still come.
             Err(Expiry::Absent) if due.deliveries < ABSENT_LOOKS_MAX => due.again_after(AGAIN_AFTER).await,
             Err(Expiry::Absent) => due.done().await,
+            // It may be a newer relay's, which shares this durable: what is acknowledged here would be lost there.
+            Err(Expiry::Failed(AppendError::Store(error @ StoreError::Damaged { .. }))) => {
+                self.damaged.tell(key, &error);
+                due.again_after(unread_again_after(due.deliveries)).await
+            }
             Err(Expiry::Failed(error)) => {
                 warn!(request = %key, %error, "expiry is tried again");
                 due.again_after(AGAIN_AFTER).await
@@ -129,6 +136,12 @@ impl Relay {
     }
 }
 
+/// How long a timer waits whose request could not be read at this delivery: twice as long as at the one before.
+fn unread_again_after(deliveries: i64) -> Duration {
+    let before = u32::try_from(deliveries.saturating_sub(1).clamp(0, 30)).unwrap_or(0);
+    AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(before)).min(UNREAD_AGAIN_MAX)
+}
+
 /// Works a durable off, and opens it again whenever it breaks off: such a stream gives errors while the broker is gone.
 async fn follow<S, Open, Opening, Work, Working>(what: &'static str, open: Open, work: Work)
 where
@@ -151,5 +164,17 @@ where
             Err(error) => warn!(what, %error, "the durable is not there"),
         }
         tokio::time::sleep(AGAIN_AFTER).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_that_cannot_be_worked_off_comes_less_and_less_often_and_never_stays_away() {
+        let seconds = [i64::MIN, 1, 2, 3, 10, 11, i64::from(u32::MAX), i64::MAX]
+            .map(|deliveries| unread_again_after(deliveries).as_secs());
+        assert_eq!(seconds, [1, 1, 2, 4, 512, 600, 600, 600]);
     }
 }

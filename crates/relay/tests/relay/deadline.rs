@@ -1,8 +1,12 @@
 //! Time passes: a request lapses at its deadline, whatever it has come to and whoever was away.
 
+use std::time::Duration;
+
 use agent_otp_domain::{Actor, EventType};
 use agent_otp_jetstream::clock;
 use agent_otp_jetstream::message::RefusalCode;
+use async_nats::jetstream::{self, consumer::pull};
+use tokio::time::Instant;
 
 use crate::home::{Home, refusal};
 use crate::world::eventually;
@@ -75,4 +79,24 @@ async fn the_timer_of_a_request_that_has_ended_changes_nothing() {
     home.bring(&open, EventType::Requested).await;
     home.until(&open.key, EventType::Expired).await;
     assert_eq!(home.history(&ended.key).await.last(), Some(&EventType::Consumed));
+}
+
+#[tokio::test]
+async fn the_timer_of_a_request_that_cannot_be_read_stays_and_comes_less_and_less_often() {
+    let home = Home::start().await;
+    let said = home.briefly();
+    home.bring(&said, EventType::Requested).await;
+    home.damage(&said.key).await;
+    let jetstream = jetstream::new(home.operator.client().clone());
+    let timers = async || {
+        let timers = jetstream.get_consumer_from_stream::<pull::Config, _, _>("relay_timers", "OTP_TIMER");
+        timers.await.unwrap().cached_info().clone()
+    };
+    let delivered = async |times: u64| {
+        eventually(async || (timers().await.delivered.consumer_sequence >= times).then(Instant::now)).await
+    };
+    let (first, third) = (delivered(1).await, delivered(3).await);
+    // After one second, and then after two.
+    assert!(third.duration_since(first) > Duration::from_millis(2_500), "{:?}", third.duration_since(first));
+    assert_eq!(timers().await.num_ack_pending, 1);
 }

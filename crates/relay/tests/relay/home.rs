@@ -119,6 +119,13 @@ impl Home {
         Replay::new(self.operator.clone()).from(1).await.unwrap().len()
     }
 
+    /// Stores, as this request's approval, what this relay cannot read; another one may.
+    pub(crate) async fn damage(&self, key: &RequestKey) {
+        let subject = format!("otp.v1.log.{key}.approved");
+        let stored = self.operator.client().request(subject, "no event".into()).await.unwrap();
+        assert!(stored.payload.windows(5).any(|part| part == b"\"seq\""), "{stored:?}");
+    }
+
     pub(crate) async fn events(&self, key: &RequestKey) -> Vec<Recorded> {
         self.log().load(key).await.unwrap().events
     }

@@ -169,6 +169,19 @@ async fn open_requests_are_listed_over_pages_and_ended_ones_are_not() {
 }
 
 #[tokio::test]
+async fn a_request_that_cannot_be_read_keeps_back_nothing_but_itself() {
+    let home = Home::start().await;
+    let (damaged, whole) = (home.said(), home.said());
+    for said in [&damaged, &whole] {
+        home.bring(said, EventType::Requested).await;
+    }
+    home.damage(&damaged.key).await;
+    let open = OpenRequest { agent: whole.key.agent.clone(), request: whole.key.request };
+    assert_eq!(home.phone.open().await.unwrap(), [open]);
+    home.phone.call(&whole.approve()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_relay_that_is_told_to_stop_leaves_nothing_unanswered_and_the_next_one_goes_on() {
     let mut home = Home::start().await;
     let said = home.said();
