@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agent_otp_domain::{SignedStatement, Timestamp, codec};
+use agent_otp_domain::{CLOCK_SKEW_MAX, SignedStatement, Timestamp, codec};
 use agent_otp_jetstream::message::{Ask, RefusalCode};
 use agent_otp_jetstream::{Bus, CallError, clock};
 use agent_otp_keyring::{KeyringError, private};
@@ -86,7 +86,7 @@ impl Owner {
         latest_roster(&self.dir)
     }
 
-    /// Renews the roster now and every six hours, until `stop` is cancelled.
+    /// Renews the roster now and every six hours, and when the clock was set back, until `stop` is cancelled.
     ///
     /// # Errors
     ///
@@ -98,16 +98,13 @@ impl Owner {
         ready: impl FnOnce(),
     ) -> Result<(), OwnerError> {
         let mut ready = Some(ready);
-        let mut renewed_at = self.renew()?;
+        self.renew(clock::now())?;
         // The number of the last roster that the relay has for sure.
         let mut published = 0;
         loop {
-            // By the clock and not by a long sleep: a machine that was suspended wakes with an old roster.
-            if clock::now().since(renewed_at) >= RENEW_EVERY {
-                renewed_at = self.renew()?;
-            }
-            // Another program of this owner may have signed one, and been broken off.
-            let latest = self.latest()?.1.number;
+            // By the clock and not by a long sleep: a machine that was suspended wakes with an old roster. Another program
+            // of this owner may have signed one, and been broken off.
+            let latest = self.fresh(clock::now())?.number;
             if published < latest {
                 match self.publish(bus).await {
                     Ok(()) => {
@@ -171,11 +168,20 @@ impl Owner {
         Ok((reference, signed))
     }
 
-    fn renew(&self) -> Result<Timestamp, OwnerError> {
-        let now = clock::now();
+    /// The latest roster, which is renewed first if it is due.
+    fn fresh(&self, now: Timestamp) -> Result<Roster, OwnerError> {
+        let (_, latest) = self.latest()?;
+        if is_due(latest.made_at, now) {
+            self.renew(now)?;
+            return Ok(self.latest()?.1);
+        }
+        Ok(latest)
+    }
+
+    fn renew(&self, now: Timestamp) -> Result<(), OwnerError> {
         let (reference, _) = self.advance(now, Ok)?;
         info!(number = reference.number, "roster renewed");
-        Ok(now)
+        Ok(())
     }
 
     /// Hands the relay every roster that it does not have.
@@ -214,6 +220,12 @@ impl Owner {
     }
 }
 
+/// Whether a roster of this time is to be followed by another: it is old, or the clock was set back since, and whoever relies
+/// on rosters waits for one that is dated in the future.
+fn is_due(made_at: Timestamp, now: Timestamp) -> bool {
+    now.since(made_at) >= RENEW_EVERY || made_at > now.after(CLOCK_SKEW_MAX)
+}
+
 /// All rosters that are kept in a directory, the first one first.
 ///
 /// # Errors
@@ -241,4 +253,38 @@ fn read(path: PathBuf) -> Result<(SignedStatement, Roster), OwnerError> {
         Ok((signed, roster))
     });
     verified.map_err(|source| OwnerError::Damaged { path, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIGNED_AT: Timestamp = Timestamp::from_unix_ms(1_790_000_000_000);
+
+    #[test]
+    fn a_roster_is_renewed_when_it_is_old_and_when_the_clock_was_set_back() {
+        let (_dir, owner) = owner();
+        let hour = Duration::from_hours(1);
+        let (old, ms) = (SIGNED_AT.after(6 * hour), Duration::from_millis(1));
+        for now in [SIGNED_AT, old.before(ms), SIGNED_AT.before(CLOCK_SKEW_MAX)] {
+            assert_eq!(owner.fresh(now).unwrap().number, 1, "{now}");
+        }
+        let set_back = SIGNED_AT.before(CLOCK_SKEW_MAX).before(ms);
+        // Back, on to where that one is old, and far back from there.
+        for (number, now) in
+            [(2, set_back), (3, set_back.after(6 * hour)), (4, SIGNED_AT.before(1_000 * hour))]
+        {
+            let fresh = owner.fresh(now).unwrap();
+            assert_eq!((fresh.number, fresh.made_at), (number, now));
+            assert_eq!(owner.fresh(now).unwrap().number, number, "once");
+        }
+    }
+
+    /// One that keeps its rosters in a directory, and has signed the first.
+    fn owner() -> (tempfile::TempDir, Owner) {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = Owner::new(IdentityKey::from_seed(&[7; 32].into()), dir.path().join("rosters"));
+        owner.begin(Vec::new(), SIGNED_AT).unwrap();
+        (dir, owner)
+    }
 }
