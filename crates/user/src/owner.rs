@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agent_otp_domain::{CLOCK_SKEW_MAX, SignedStatement, Timestamp, codec};
+use agent_otp_domain::{CLOCK_SKEW_MAX, SignedStatement, Timestamp, causes, codec};
 use agent_otp_jetstream::message::{Ask, RefusalCode};
 use agent_otp_jetstream::{Bus, CallError, clock};
 use agent_otp_keyring::{KeyringError, private};
@@ -90,7 +90,8 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// [`OwnerError`] if the files on this machine cannot be used; a relay that does not answer is asked again.
+    /// [`OwnerError`] if the files on this machine cannot be used. A roster that cannot be written is tried again while the
+    /// one before may be relied on, and a relay that does not answer is asked again.
     pub async fn keep_fresh(
         &self,
         bus: &Bus,
@@ -104,7 +105,7 @@ impl Owner {
         loop {
             // By the clock and not by a long sleep: a machine that was suspended wakes with an old roster. Another program
             // of this owner may have signed one, and been broken off.
-            let latest = self.fresh(clock::now())?.number;
+            let Roster { number: latest, made_at, .. } = self.fresh(clock::now())?;
             if published < latest {
                 match self.publish(bus).await {
                     Ok(()) => {
@@ -119,9 +120,10 @@ impl Owner {
                     Err(error) => return Err(error),
                 }
             }
+            let has_failed = published < latest || is_due(made_at, clock::now());
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(if published < latest { AGAIN_AFTER } else { LOOK_EVERY }) => {}
+                () = tokio::time::sleep(if has_failed { AGAIN_AFTER } else { LOOK_EVERY }) => {}
             }
         }
     }
@@ -168,14 +170,21 @@ impl Owner {
         Ok((reference, signed))
     }
 
-    /// The latest roster, which is renewed first if it is due.
+    /// The latest roster, which is renewed first if it is due. As long as it may be relied on, what keeps it from being
+    /// renewed is waited out: a full disk for one.
     fn fresh(&self, now: Timestamp) -> Result<Roster, OwnerError> {
         let (_, latest) = self.latest()?;
-        if is_due(latest.made_at, now) {
-            self.renew(now)?;
-            return Ok(self.latest()?.1);
+        if !is_due(latest.made_at, now) {
+            return Ok(latest);
         }
-        Ok(latest)
+        match self.renew(now) {
+            Ok(()) => Ok(self.latest()?.1),
+            Err(OwnerError::Keyring(error)) if now < latest.valid_until => {
+                warn!(error = causes(&error), "the roster is not renewed yet; it is tried again");
+                Ok(latest)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn renew(&self, now: Timestamp) -> Result<(), OwnerError> {
@@ -257,6 +266,8 @@ fn read(path: PathBuf) -> Result<(SignedStatement, Roster), OwnerError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const SIGNED_AT: Timestamp = Timestamp::from_unix_ms(1_790_000_000_000);
@@ -278,6 +289,21 @@ mod tests {
             assert_eq!((fresh.number, fresh.made_at), (number, now));
             assert_eq!(owner.fresh(now).unwrap().number, number, "once");
         }
+    }
+
+    #[test]
+    fn a_roster_that_cannot_be_written_is_tried_again_while_the_one_before_may_be_relied_on() {
+        let (dir, owner) = owner();
+        let (old, stale) = (SIGNED_AT.after(RENEW_EVERY), SIGNED_AT.after(Roster::VALIDITY));
+        // Where the lock is to be, something else is.
+        let lock = dir.path().join("rosters/lock");
+        fs::create_dir(&lock).unwrap();
+        assert_eq!(owner.fresh(old).unwrap().number, 1);
+        assert_eq!(owner.fresh(stale.before(Duration::from_millis(1))).unwrap().number, 1);
+        let ended = owner.fresh(stale).unwrap_err();
+        assert!(matches!(ended, OwnerError::Keyring(KeyringError::Unwritable { .. })), "{ended}");
+        fs::remove_dir(&lock).unwrap();
+        assert_eq!(owner.fresh(old).unwrap().number, 2);
     }
 
     /// One that keeps its rosters in a directory, and has signed the first.
