@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use agent_otp_agent::{AgentError, WaitError};
-use agent_otp_domain::{FilterError, SoughtError, visible};
+use agent_otp_domain::{FilterError, SoughtError, causes, visible};
 use agent_otp_jetstream::message::RefusalCode;
 use agent_otp_jetstream::{CallError, ConnectError, VerifyError};
 use agent_otp_trust::RosterError;
@@ -38,17 +38,9 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code(error))
 }
 
-/// The causes in one line, each once: an error that shows its source already is not repeated.
+/// The causes in one line, each once.
 pub(crate) fn chain(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
-        if told.is_empty() {
-            cause
-        } else if told.ends_with(&cause) {
-            told
-        } else {
-            format!("{told}: {cause}")
-        }
-    })
+    causes(error.as_ref())
 }
 
 /// The exit code of the first cause that has one.
