@@ -21,7 +21,7 @@ use crate::intake::Received;
 use crate::notices::{Notice, Notices};
 use crate::sealer::{CaptureError, Sealer};
 use crate::spent::{Offer, SpendError};
-use crate::watch::{self, Update};
+use crate::watch::{self, Known, Update};
 use crate::{extract, obstacle};
 
 use self::failure::Failure;
@@ -162,27 +162,16 @@ impl Capturer {
 
     /// Whether a request was opened or approved: its message may be on its way.
     fn is_news(&self, update: &Update) -> bool {
-        let Update::Request { verified, .. } = update else { return false };
-        let known = self.desk.request(&verified.key).map(|known| known.version);
-        verified.end.is_none() && verified.capture.is_none() && known < Some(verified.version)
+        let Update::Requests(learnt) = update else { return false };
+        learnt.iter().any(|Known { verified, .. }| {
+            let known = self.desk.request(&verified.key).map(|known| known.version);
+            verified.end.is_none() && verified.capture.is_none() && known < Some(verified.version)
+        })
     }
 
     fn learn(&mut self, update: Update) {
         match update {
-            Update::Request { verified, stored } => {
-                if self.desk.is_contradicted_by(&verified) {
-                    self.sealer.raise(Some(verified.key.request), &Untrusted::Contradicted);
-                }
-                if verified.end.is_none() && self.is_mistimed(&verified, stored) {
-                    return;
-                }
-                if let (Some(_), Some((decision, _, _))) = (verified.end, verified.approval()) {
-                    let sealer = self.sealer.clone();
-                    self.beside.spawn_blocking(move || sealer.end(&decision));
-                }
-                self.announce(&verified);
-                self.desk.learn(*verified);
-            }
+            Update::Requests(learnt) => learnt.into_iter().for_each(|known| self.learn_of(known)),
             Update::Wrong { request, error } => self.sealer.raise(request, &error),
             Update::Synced => {
                 self.read_again();
@@ -195,6 +184,21 @@ impl Capturer {
                 }
             }
         }
+    }
+
+    fn learn_of(&mut self, Known { verified, stored }: Known) {
+        if self.desk.is_contradicted_by(&verified) {
+            self.sealer.raise(Some(verified.key.request), &Untrusted::Contradicted);
+        }
+        if verified.end.is_none() && self.is_mistimed(&verified, stored) {
+            return;
+        }
+        if let (Some(_), Some((decision, _, _))) = (verified.end, verified.approval()) {
+            let sealer = self.sealer.clone();
+            self.beside.spawn_blocking(move || sealer.end(&decision));
+        }
+        self.announce(&verified);
+        self.desk.learn(verified);
     }
 
     fn announce(&self, request: &VerifiedRequest) {

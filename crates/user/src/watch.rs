@@ -24,12 +24,9 @@ const PROMPT: Duration = Duration::from_secs(5);
 /// Something that was learnt, and verified.
 #[derive(Debug)]
 pub(crate) enum Update {
-    /// Where a request stands.
-    Request {
-        verified: Box<VerifiedRequest>,
-        /// When it was stored: the time that it was made at can be compared with that.
-        stored: Stored,
-    },
+    /// Where requests stand. Those that were learnt of together come together: two of them may be for one message, so none
+    /// is acted on before all are known.
+    Requests(Vec<Known>),
     /// What is served is not believed.
     Wrong {
         /// Which request; none where it is the roster, or all of them.
@@ -70,9 +67,10 @@ struct Watch {
 
 /// What is known of a request.
 #[derive(Debug, Clone)]
-struct Known {
-    verified: VerifiedRequest,
-    stored: Stored,
+pub(crate) struct Known {
+    pub(crate) verified: VerifiedRequest,
+    /// When it was stored: the time that it was made at can be compared with that.
+    pub(crate) stored: Stored,
 }
 
 impl Watch {
@@ -118,10 +116,12 @@ impl Watch {
             }
         }
         let tracked: Vec<RequestKey> = self.tracked.keys().cloned().collect();
+        let mut learnt = Vec::new();
         for key in tracked {
-            self.look(key).await?;
+            learnt.extend(self.look(key).await?);
         }
         self.listed_at = Some(asked_at);
+        self.tell(learnt).await?;
         self.updates.send(Update::Synced).await.ok()
     }
 
@@ -144,41 +144,45 @@ impl Watch {
             let is_prompt = now.since(made_at) < PROMPT && made_at.since(now) < PROMPT;
             let prompt = Stored { at: Some(now), after: self.listed_at };
             if let Some(stored) = dated.or(is_prompt.then_some(prompt)) {
-                return self.tell(Known { verified, stored }).await;
+                return self.tell(vec![Known { verified, stored }]).await;
             }
         }
-        self.look(key).await
+        let learnt = self.look(key).await?;
+        self.tell(Vec::from_iter(learnt)).await
     }
 
-    async fn look(&mut self, key: RequestKey) -> Option<()> {
+    /// Asks for one request: what is served of it, if that is believed.
+    async fn look(&mut self, key: RequestKey) -> Option<Option<Known>> {
         match self.member.verifier.request_dated(&key).await {
             Ok(Some((verified, at))) => {
                 // What was not shown when all was asked for was stored since. One that is listed and not shown counts as
                 // if it were not listed.
                 let after = self.known(&key).map_or(self.listed_at, |known| known.stored.after);
-                self.tell(Known { verified, stored: Stored { at, after } }).await
+                Some(Some(Known { verified, stored: Stored { at, after } }))
             }
             Ok(None) => {
                 self.tracked.remove(&key);
-                Some(())
+                Some(None)
             }
             Err(error) => {
                 let request = key.request;
                 self.tracked.entry(key).or_default();
-                self.report(Some(request), error).await
+                self.report(Some(request), error).await?;
+                Some(None)
             }
         }
     }
 
-    async fn tell(&mut self, known: Known) -> Option<()> {
-        let key = known.verified.key.clone();
-        if known.verified.end.is_some() {
-            self.tracked.remove(&key);
-        } else {
-            self.tracked.insert(key, Some(known.clone()));
+    async fn tell(&mut self, learnt: Vec<Known>) -> Option<()> {
+        for known in &learnt {
+            let key = known.verified.key.clone();
+            if known.verified.end.is_some() {
+                self.tracked.remove(&key);
+            } else {
+                self.tracked.insert(key, Some(known.clone()));
+            }
         }
-        let Known { verified, stored } = known;
-        self.updates.send(Update::Request { verified: Box::new(verified), stored }).await.ok()
+        self.updates.send(Update::Requests(learnt)).await.ok()
     }
 
     fn known(&self, key: &RequestKey) -> Option<&Known> {
