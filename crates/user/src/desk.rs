@@ -6,6 +6,7 @@
 mod doubt;
 mod fit;
 mod index;
+mod released;
 mod shelf;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,6 +22,7 @@ use crate::{extract, obstacle};
 pub use doubt::{Doubt, Question};
 use fit::Fit;
 use index::Index;
+use released::Released;
 pub use shelf::{KEPT_BYTES_MAX, KEPT_FOR, KEPT_MAX};
 use shelf::{Kept, Number, Shelf};
 
@@ -61,13 +63,6 @@ pub struct Desk {
     swept_at: Option<Timestamp>,
     /// What the user was asked, so that it is asked once.
     asked: BTreeSet<(RequestKey, Doubt)>,
-}
-
-/// The digests of the codes that have left, in memory alone, and the messages that they stood in.
-#[derive(Debug, Default)]
-struct Released {
-    codes: BTreeMap<Digest, Timestamp>,
-    messages: BTreeMap<Digest, Timestamp>,
 }
 
 /// What is to be done.
@@ -135,7 +130,7 @@ impl Desk {
 
     /// Takes it that these messages were released before this desk was there: a source may bring them again.
     pub fn remember(&mut self, messages: impl IntoIterator<Item = Digest>, now: Timestamp) {
-        self.released.messages.extend(messages.into_iter().map(|message| (message, now)));
+        self.released.remember(messages, now);
     }
 
     /// Takes it that a mail was refused: whoever waits for one from its sender is told.
@@ -223,8 +218,7 @@ impl Desk {
         self.tidied_at = Some(now);
         self.messages.tidy(now);
         self.rejected.retain(|rejected| now.since(rejected.received_at) < KEPT_FOR);
-        self.released.codes.retain(|_, at| now.since(*at) < KEPT_FOR);
-        self.released.messages.retain(|_, at| now.since(*at) < KEPT_FOR);
+        self.released.forget(now);
         if self.swept_at.is_none_or(|swept_at| now.since(swept_at) >= SWEPT_EVERY) {
             self.swept_at = Some(now);
             self.sweep(now);
@@ -367,10 +361,13 @@ impl Desk {
         let (mut is_free, mut is_copy) = (true, false);
         let mut unclear: Option<&Vec<String>> = None;
         let mut rivals: BTreeSet<&RequestKey> = BTreeSet::new();
+        let asked_at = self.requests.get(key).map(|request| request.request.heading.made_at);
         let claims = self.awaiting.get(key).into_iter().flatten();
         for (number, kept) in claims.filter_map(|number| Some((*number, self.messages.get(*number)?))) {
             match kept.fits.get(key) {
-                Some(Fit::Code(code)) if self.is_copy(&kept.message, code, key) => is_copy = true,
+                Some(Fit::Code(code)) if self.released.is_copy(&kept.message, code, asked_at) => {
+                    is_copy = true;
+                }
                 Some(Fit::Code(code)) => {
                     let (_, first) = *chosen.get_or_insert((number, code));
                     // The same code sent twice is one code.
@@ -397,17 +394,6 @@ impl Desk {
         }
     }
 
-    /// Whether the message is one that was answered with already, delivered once more. A service that sends the same
-    /// code again, because it is asked again, sends another message after the new request was made.
-    fn is_copy(&self, message: &Message, code: &Code, key: &RequestKey) -> bool {
-        let came_before = self
-            .requests
-            .get(key)
-            .is_none_or(|request| message.received_at < request.request.heading.made_at);
-        let is_same = message.id.is_some_and(|id| self.released.messages.contains_key(&id));
-        is_same || (came_before && self.released.codes.contains_key(&digest(code)))
-    }
-
     /// Whether no other request lays claim to the message. Only the user settles such a case, by denying the others:
     /// an agent that cancels or a deadline that passes must not hand the code to whoever is left.
     fn is_free_for(&self, kept: &Kept, key: &RequestKey) -> bool {
@@ -422,8 +408,7 @@ impl Desk {
         let mut kept = self.messages.take(number)?;
         let Some(Fit::Code(code)) = kept.fits.remove(key) else { return None };
         let evidence = kept.message.evidence(kept.purpose(request.request.filter.wanted));
-        self.released.codes.insert(digest(&code), now);
-        self.released.messages.extend(kept.message.id.map(|id| (id, now)));
+        self.released.note(&kept.message, &code, now);
         self.spent.insert(decision);
         self.await_no_more(key);
         self.answered_by_sender.insert(&request.request.filter.sender, key);

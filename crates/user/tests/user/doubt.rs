@@ -1,6 +1,11 @@
 //! The desk where it is not clear what answers what: nothing leaves, and the user is asked.
 
-use agent_otp_domain::{CLOCK_SKEW_MAX, Digest, EventType, Filter, Purpose, Sender, Wanted};
+use std::time::Duration;
+
+use agent_otp_domain::{
+    CLOCK_SKEW_MAX, Channel, Channels, Digest, EventType, Filter, Purpose, Sender, Timestamp, Wanted,
+};
+use agent_otp_trust::VerifiedRequest;
 use agent_otp_user::desk::{Desk, Outcome};
 use agent_otp_user::mail::authentication::NotAuthentic;
 use agent_otp_user::{Message, Rejected};
@@ -144,6 +149,45 @@ fn a_service_may_send_the_same_code_again_to_a_request_that_was_made_before() {
     desk.learn(approved(2));
     desk.receive(mail(CODE));
     assert_eq!(settled(&mut desk, at(3)), ["2: 482913"]);
+}
+
+#[test]
+fn a_text_message_that_two_gateways_deliver_answers_one_request() {
+    let mut desk = desk([text_approved(1)]);
+    desk.receive(texted("android 1", at(10), CODE));
+    assert_eq!(settled(&mut desk, at(10)), ["1: 482913"]);
+    for (request, received_at, text) in
+        [(2, at(11), CODE), (3, at(9), "ACME\nYour login code is 482913.\nSIM1")]
+    {
+        desk.receive(texted(&format!("other {request}"), received_at, text));
+        desk.learn(text_approved(request));
+        assert_eq!(settled(&mut desk, at(60)), [format!("{request}: Copy?")]);
+    }
+}
+
+#[test]
+fn a_service_may_text_the_same_code_again_after_two_minutes() {
+    let two_minutes = Duration::from_mins(2);
+    for (again_at, expected) in
+        [(at(10).after(two_minutes), "2: Copy?"), (at(10).after(two_minutes + MS), "2: 482913")]
+    {
+        let mut desk = desk([text_approved(1)]);
+        desk.receive(texted("android 1", at(10), CODE));
+        settled(&mut desk, at(10));
+        desk.learn(text_approved(2));
+        desk.receive(texted("android 2", again_at, CODE));
+        assert_eq!(settled(&mut desk, again_at), [expected]);
+    }
+}
+
+#[test]
+fn another_text_message_than_the_one_that_was_answered_with_is_no_copy() {
+    let mut desk = desk([text_approved(1)]);
+    desk.receive(texted("android 1", at(10), CODE));
+    settled(&mut desk, at(10));
+    desk.learn(text_approved(2));
+    desk.receive(texted("twilio 1", at(11), OTHER));
+    assert_eq!(settled(&mut desk, at(11)), ["2: 550192"]);
 }
 
 #[test]
@@ -337,4 +381,17 @@ fn of_a_mail_that_was_refused_exactly_those_requests_tell_that_wait_for_its_send
     assert!(settled(&mut desk, at(5)).is_empty(), "it came before the request");
     desk.receive(mail(CODE));
     assert!(settled(&mut desk, at(6)).contains(&"1: Requests?".to_owned()), "the request stands as before");
+}
+
+/// A request for a code that Acme sends by SMS, approved.
+fn text_approved(number: u8) -> VerifiedRequest {
+    let by_sms = Filter { channels: Channels::Sms, ..filter("Acme") };
+    approve(asking(requested(number), by_sms), None, at(TTL), vec![capturer()])
+}
+
+/// A text message from Acme, under a gateway's name for it.
+fn texted(name: &str, received_at: Timestamp, text: &str) -> Message {
+    let (channel, sender) = (Channel::Sms, Sender::SenderId("Acme".parse().unwrap()));
+    let id = Some(Digest::of(&[name.as_bytes()]));
+    Message { channel, sender, source: "sms-webhook", id, received_at, ..mail(text) }
 }
