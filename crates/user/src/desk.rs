@@ -45,6 +45,8 @@ pub struct Desk {
     answered: BTreeMap<RequestKey, Digest>,
     answered_by_sender: Index,
     messages: Shelf,
+    /// The requests that a message could answer, now or once they are approved: what they may wait for goes last.
+    open_by_sender: Index,
     /// The mails that were refused lately, for the user to be told of.
     rejected: VecDeque<Rejected>,
     /// Until when a message could answer a request, at the longest.
@@ -102,6 +104,7 @@ impl Desk {
             answered: BTreeMap::new(),
             answered_by_sender: Index::default(),
             messages: Shelf::default(),
+            open_by_sender: Index::default(),
             rejected: VecDeque::new(),
             open_until: None,
             new_requests: BTreeSet::new(),
@@ -118,7 +121,7 @@ impl Desk {
 
     /// Takes a message.
     pub fn receive(&mut self, message: Message) {
-        let number = self.messages.put(message);
+        let number = self.messages.put(message, |sender| self.open_by_sender.names(sender));
         self.new_messages.push(number);
     }
 
@@ -155,6 +158,12 @@ impl Desk {
             self.touched.insert(request.key.clone());
             self.new_requests.insert(request.key.clone());
             let (expires_at, is_open) = (request.request.expires_at, is_open(&request));
+            if let Some(known) = self.requests.get(&request.key) {
+                self.open_by_sender.remove(&known.request.filter.sender, &request.key);
+            }
+            if is_open {
+                self.open_by_sender.insert(&request.request.filter.sender, &request.key);
+            }
             self.requests.insert(request.key.clone(), request);
             if is_open {
                 self.open_until = self.open_until.max(Some(expires_at));
@@ -239,6 +248,9 @@ impl Desk {
             if let Some(request) = self.requests.get(&key) {
                 self.answered_by_sender.remove(&request.request.filter.sender, &key);
             }
+        }
+        for (key, request) in self.requests.iter().filter(|(key, _)| is_over(key)) {
+            self.open_by_sender.remove(&request.request.filter.sender, key);
         }
         self.requests.retain(|_, request| now < request.request.expires_at.after(KEPT_FOR));
         let requests = &self.requests;

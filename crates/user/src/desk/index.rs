@@ -28,6 +28,11 @@ impl Index {
         }
     }
 
+    /// Whether there is a request whose filter may admit this sender.
+    pub(super) fn names(&self, sender: &Sender) -> bool {
+        sender.keys().any(|sender| self.by_sender.contains_key(&sender))
+    }
+
     /// The requests whose filter may admit this sender.
     pub(super) fn of(&self, sender: &Sender) -> BTreeSet<RequestKey> {
         sender.keys().filter_map(|sender| self.by_sender.get(&sender)).flatten().cloned().collect()

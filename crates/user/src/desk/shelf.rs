@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use agent_otp_domain::{Purpose, RequestKey, Timestamp, Wanted};
+use agent_otp_domain::{Purpose, RequestKey, Sender, Timestamp, Wanted};
 use tracing::warn;
 
 use super::fit::Fit;
@@ -63,15 +63,13 @@ impl Kept {
 }
 
 impl Shelf {
-    /// Takes a message. Where there are too many, the oldest that fits nothing goes, and if each fits, the oldest.
-    pub(super) fn put(&mut self, message: Message) -> Number {
+    /// Takes a message. Where there are too many, one goes; `is_named` says whose messages an open request may wait for.
+    pub(super) fn put(&mut self, message: Message, is_named: impl Fn(&Sender) -> bool) -> Number {
         self.received = self.received.saturating_add(1);
         self.bytes = self.bytes.saturating_add(message.text.bytes());
         self.messages.insert(self.received, Kept::new(message));
         while self.messages.len() > KEPT_MAX || (self.bytes > KEPT_BYTES_MAX && self.messages.len() > 1) {
-            let others = || self.messages.range(..self.received);
-            let unfit = others().find(|(_, kept)| kept.fits.is_empty());
-            let Some(number) = unfit.or_else(|| others().next()).map(|(number, _)| *number) else { break };
+            let Some(number) = self.least_wanted(&is_named) else { break };
             drop(self.take(number));
             self.dropped = self.dropped.saturating_add(1);
             if self.dropped.is_power_of_two() {
@@ -79,6 +77,16 @@ impl Shelf {
             }
         }
         self.received
+    }
+
+    /// The oldest that no open request may wait for, be it the one that has just come; without one, the oldest other that
+    /// fits nothing; and if each fits, the oldest other.
+    fn least_wanted(&self, is_named: impl Fn(&Sender) -> bool) -> Option<Number> {
+        let others = || self.messages.range(..self.received);
+        let unfit = |(_, kept): &(&Number, &Kept)| kept.fits.is_empty();
+        let unnamed = self.messages.iter().filter(unfit).find(|(_, kept)| !is_named(&kept.message.sender));
+        let found = unnamed.or_else(|| others().find(unfit)).or_else(|| others().next());
+        found.map(|(number, _)| *number)
     }
 
     pub(super) fn get(&self, number: Number) -> Option<&Kept> {

@@ -245,6 +245,48 @@ fn of_too_many_messages_those_that_fit_nothing_go_first() {
 }
 
 #[test]
+fn of_too_many_messages_those_that_no_open_request_waits_for_go_first() {
+    let elsewhere =
+        |text: &str| Message { sender: Sender::Address("a@evil.test".parse().unwrap()), ..mail(text) };
+    let large = "x".repeat(KEPT_BYTES_MAX / 64);
+    let too_large = "x".repeat(KEPT_BYTES_MAX);
+    for (text, times) in [(OTHER, 2 * KEPT_MAX), (&large, 128), (&too_large, 2)] {
+        let mut desk = desk([requested(1)]);
+        desk.receive(mail(CODE));
+        for _ in 0..times {
+            desk.receive(elsewhere(text));
+            assert!(desk.settle(at(2)).is_empty());
+        }
+        assert!(desk.dropped() > 0);
+        desk.learn(approved(1));
+        assert_eq!(settled(&mut desk, at(3)), ["1: 482913"], "{} bytes", text.len());
+    }
+}
+
+#[test]
+fn what_a_request_waited_for_that_is_over_is_kept_no_longer_than_other_messages() {
+    for (end, now) in [(Some(ended(requested(1), EventType::Expired)), at(2)), (None, at(TTL))] {
+        let mut desk = desk([requested(1)]);
+        desk.receive(Message { received_at: at(TTL - 1), ..mail(CODE) });
+        if let Some(end) = end {
+            desk.learn(end);
+        }
+        desk.forget(now);
+        for _ in 0..KEPT_MAX {
+            desk.receive(Message {
+                sender: Sender::Address("a@evil.test".parse().unwrap()),
+                received_at: at(TTL - 1),
+                ..mail(OTHER)
+            });
+        }
+        let mut later = approve(requested(2), None, at(2 * TTL), vec![capturer()]);
+        later.request.expires_at = at(2 * TTL);
+        desk.learn(later);
+        assert!(desk.settle(now).is_empty());
+    }
+}
+
+#[test]
 fn messages_are_bounded_in_bytes() {
     let large = || mail(&"x".repeat(KEPT_BYTES_MAX / 4));
     let mut desk = desk([]);
