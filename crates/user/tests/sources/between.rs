@@ -47,6 +47,8 @@ pub(crate) async fn between(dovecot: &Dovecot, words: &[(&'static str, &'static 
 pub(crate) enum Deed {
     /// It breaks the connection off.
     BreakOff,
+    /// It breaks the connection off the first three times, and then passes it on.
+    BreakOffThrice,
     /// It answers that the command has failed.
     Refuse,
 }
@@ -76,8 +78,16 @@ pub(crate) async fn interfering(
                         Ok(line) = lines.next_line() => {
                             let Some(line) = line else { return };
                             if line.contains(words) {
-                                count.fetch_add(1, Ordering::Relaxed);
-                                let Deed::Refuse = deed else { return };
+                                let before = count.fetch_add(1, Ordering::Relaxed);
+                                match deed {
+                                    Deed::BreakOff => return,
+                                    Deed::BreakOffThrice if before < 3 => return,
+                                    Deed::BreakOffThrice => {
+                                        to_server.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+                                        continue;
+                                    }
+                                    Deed::Refuse => {}
+                                }
                                 let tag = line.split(' ').next().unwrap();
                                 let no = format!("{tag} NO [SERVERBUG] it is not readable\r\n");
                                 to_client.write_all(no.as_bytes()).await.unwrap();

@@ -28,7 +28,7 @@ use super::connection::Connection;
 use super::error::ImapError;
 use super::pause::{AGAIN_AFTER, Failures};
 use super::response::Listed;
-use super::wanted::Wanted;
+use super::wanted::{Failed, Wanted};
 
 /// How long the server is left to tell of news by itself. RFC 2177 allows 29 minutes; networks forget a silent
 /// connection earlier, and some servers forget to tell, so that the folder is looked at this often in any case.
@@ -152,9 +152,13 @@ impl Folder {
                     let place = self.digest(uid_validity, message.uid);
                     self.pulled.hand_in(Fetched { raw, received_at: message.received_at, place }).await;
                 }
-                Ok(None) | Err(ImapError::Refused { .. }) => self.wanted.put_back(message),
+                Ok(None) | Err(ImapError::Refused { .. }) => {
+                    self.wanted.put_back(message, Failed::Answered, clock::now());
+                }
                 Err(error) => {
-                    self.wanted.put_back(message);
+                    let is_answer = matches!(error, ImapError::TooLong);
+                    let failed = if is_answer { Failed::Answered } else { Failed::Broken };
+                    self.wanted.put_back(message, failed, clock::now());
                     return Err(error);
                 }
             }
