@@ -8,7 +8,7 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use super::PATH;
-use super::endpoint::{BODY_OCTETS_MAX, OFF_MAX, REQUEST_MAX};
+use super::endpoint::{BODY_OCTETS_MAX, REQUEST_MAX};
 use super::gateway::Unreadable;
 
 /// An answer.
@@ -112,13 +112,15 @@ pub(super) enum Refusal {
     /// It was signed too long ago, or later than now.
     #[error(
         "the time of its signature is {} s {} this machine's clock, and at most {} s are allowed; set the clocks, and let the gateway sign anew",
-        off.as_millis().div_ceil(1_000), if *is_ahead { "ahead of" } else { "behind" }, OFF_MAX.as_secs()
+        off.as_millis().div_ceil(1_000), if *is_ahead { "ahead of" } else { "behind" }, allowed.as_secs()
     )]
     Clock {
         /// How much.
         off: Duration,
         /// Whether the gateway's time is the later one.
         is_ahead: bool,
+        /// How much it may be.
+        allowed: Duration,
     },
     /// It was signed, but says nothing that can be read.
     #[error("the delivery cannot be read: {0}")]

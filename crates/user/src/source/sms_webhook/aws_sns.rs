@@ -5,9 +5,13 @@
 //! key, so the user's key is the ARN of the user's topic: nothing of another topic is taken. `SignatureVersion` 2 is
 //! SHA-256; 1 is SHA-1, which is not taken.
 
+use std::time::Duration;
+
 use data_encoding::BASE64;
 use serde::Deserialize;
 use zeroize::Zeroizing;
+
+use crate::desk::KEPT_FOR;
 
 use super::certificates::CertificateUrl;
 use super::delivery::Delivery;
@@ -79,6 +83,12 @@ impl Gateway for AwsSns {
             return None;
         }
         envelope.timestamp.parse().ok().map(Signed::At)
+    }
+
+    /// It signs a message when it is published, and delivers it again as it is: one that is kept when it comes late is
+    /// still of use.
+    fn late_max(&self) -> Duration {
+        KEPT_FOR
     }
 
     fn hint(&self, delivery: &Delivery) -> Option<&'static str> {

@@ -205,10 +205,8 @@ fn judge(
         if is_of_vonage { Refusal::SignatureLeftOut } else { Refusal::Unsigned }
     })?;
     let signed = verify(gateway, delivery, keys)?;
-    if let Signed::At(signed_at) = signed
-        && signed_at.distance(now) > OFF_MAX
-    {
-        return Err(Refusal::Clock { off: signed_at.distance(now), is_ahead: signed_at > now });
+    if let Signed::At(signed_at) = signed {
+        check_time(gateway, signed_at, now)?;
     }
     let sms = match gateway.read(delivery)? {
         Said::Sms(sms) => sms,
@@ -239,6 +237,13 @@ fn judge(
         Covers::NotTheText => NAME_UNSIGNED,
     };
     Ok((gateway, Judged::Sms(Box::new(Taking { source, sms, once }))))
+}
+
+/// Whether a delivery that was signed at this time is neither too old nor from a time to come.
+fn check_time(gateway: &dyn Gateway, signed_at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
+    let (off, is_ahead) = (signed_at.distance(now), signed_at > now);
+    let allowed = if is_ahead { OFF_MAX } else { gateway.late_max() };
+    if off > allowed { Err(Refusal::Clock { off, is_ahead, allowed }) } else { Ok(()) }
 }
 
 /// What a delivery has turned out to be.

@@ -1,6 +1,7 @@
 //! What one SMS gateway does in its own way: each is one file here and one word in [`GATEWAYS`].
 
 use std::fmt;
+use std::time::Duration;
 
 use agent_otp_domain::{Digest, Timestamp};
 use zeroize::Zeroizing;
@@ -10,6 +11,7 @@ use super::answer::{Answer, Outcome, plain};
 use super::aws_sns::AwsSns;
 use super::certificates::CertificateUrl;
 use super::delivery::Delivery;
+use super::endpoint::OFF_MAX;
 use super::httpsms::HttpSms;
 use super::incoming_sms::IncomingSms;
 use super::plivo::Plivo;
@@ -72,6 +74,11 @@ pub(super) trait Gateway: Sync {
     ///
     /// Called before anything else of the delivery is looked at.
     fn verify(&self, delivery: &Delivery, key: &[u8]) -> Option<Signed>;
+
+    /// How old its signature may be.
+    fn late_max(&self) -> Duration {
+        OFF_MAX
+    }
 
     /// Of a delivery that no key has signed, what may be amiss, if that is known.
     fn hint(&self, _delivery: &Delivery) -> Option<&'static str> {

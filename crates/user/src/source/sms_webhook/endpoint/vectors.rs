@@ -11,6 +11,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use hyper::header::{HeaderName, HeaderValue};
 use sha2::Sha512;
 
+use crate::desk::KEPT_FOR;
+
 use super::super::certificates::{Certificate, NotFetched};
 use super::super::fields;
 use super::desk::{Desk, SIGNED_AT, Vector, copy};
@@ -65,8 +67,9 @@ fn a_delivery_that_is_played_again_is_taken_once_or_refused() {
         assert_eq!(desk.judge(&delivery, &key, SIGNED_AT).unwrap(), Outcome::Taken, "{provider}");
         assert_eq!(desk.judge(&delivery, &key, SIGNED_AT).unwrap(), Outcome::Copy, "{provider}");
         let has_time = !matches!(provider, "twilio" | "plivo" | "incoming-sms-url-forwarder");
+        let late_max = if provider == "aws-sns" { KEPT_FOR } else { OFF_MAX };
         for (off, now) in [
-            ("behind", SIGNED_AT.after(Duration::from_secs(302))),
+            ("behind", SIGNED_AT.after(late_max + Duration::from_secs(2))),
             ("ahead of", SIGNED_AT.before(Duration::from_secs(302))),
         ] {
             let told = desk.judge(&delivery, &key, now);
@@ -201,6 +204,23 @@ fn a_weaker_signature_than_is_taken_is_refused_with_what_to_choose() {
     let weaker = format!("{}0123456789abcdef0123456789ABCDEF{}", &body[..at], &body[at + 64..]);
     delivery.body = Zeroizing::new(weaker.into_bytes());
     insta::assert_snapshot!(Desk::new().judge(&delivery, &key, SIGNED_AT).unwrap_err(), @"no key of the user made this signature; choose SHA-256 HMAC as the signature method in the settings of the Vonage account");
+}
+
+#[test]
+fn a_message_of_sns_that_comes_late_is_taken_as_long_as_one_is_kept_and_is_as_old_as_it_is() {
+    let Vector { key, delivery, .. } = Vector::of("aws-sns");
+    let published_at = SIGNED_AT.after(Duration::from_millis(123));
+    let ms = Duration::from_millis(1);
+    let mut desk = Desk::new();
+    assert_eq!(desk.judge(&delivery, &key, published_at.after(KEPT_FOR)).unwrap(), Outcome::Taken);
+    assert_eq!(desk.message().unwrap().received_at, published_at);
+    let later = published_at.after(KEPT_FOR + ms);
+    insta::assert_snapshot!(Desk::new().judge(&delivery, &key, later).unwrap_err(), @"the time of its signature is 601 s behind this machine's clock, and at most 600 s are allowed; set the clocks, and let the gateway sign anew");
+    let earlier = published_at.before(OFF_MAX + ms);
+    assert!(matches!(
+        Desk::new().judge(&delivery, &key, earlier),
+        Err(Refusal::Clock { is_ahead: true, .. })
+    ));
 }
 
 #[test]
