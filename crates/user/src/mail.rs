@@ -142,6 +142,18 @@ mod tests {
     }
 
     #[test]
+    fn neither_text_nor_link_of_an_answered_mail_is_read() {
+        let new = "<p>New: <a href=\"https://acme.example/magic?t=new\">Sign in</a></p>";
+        let old = "<p>From: Acme<br>Sent: Monday<br>To: me</p><p>Old: <a href=\"https://acme.example/magic?t=old\">Sign in</a></p>";
+        let mail =
+            read(format!("From: a@acme.example\r\nContent-Type: text/html\r\n\r\n{new}{old}").as_bytes());
+        let text = mail.unwrap().text;
+        let links: Vec<&str> = text.links().iter().map(|link| link.href.as_str()).collect();
+        assert_eq!(links, ["https://acme.example/magic?t=new"]);
+        assert!(text.readings().all(|reading| reading.contains("New") && !reading.contains("Old")));
+    }
+
+    #[test]
     fn what_others_write_by_way_of_the_sender_is_not_read() {
         for (header, is_read) in [
             ("List-Post: <mailto:reply+1@reply.acme.example>", false),

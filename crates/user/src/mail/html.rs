@@ -20,7 +20,8 @@ const CELL: char = '\u{1F}';
 #[derive(Default)]
 pub(super) struct Visible {
     pub(super) text: Zeroizing<String>,
-    pub(super) links: Vec<Link>,
+    /// The links, each with the number of the line that it ends in.
+    pub(super) links: Vec<(usize, Link)>,
 }
 
 /// Reads the visible text of an HTML part.
@@ -117,17 +118,18 @@ enum Ends {
 #[derive(Default)]
 struct Walk<'a> {
     text: Zeroizing<String>,
-    links: Vec<Link>,
+    links: Vec<(usize, Link)>,
     /// What the mail's own style sheets hide on every screen.
     sheet: Sheet,
     /// What was read of each style: a mail repeats the same few.
     styles: BTreeMap<&'a str, Style>,
     frames: Vec<Frame>,
     pending: Break,
-    /// Whether somebody's words begin with the next one.
-    opening: bool,
-    /// Where the last line of the text begins.
+    /// What begins with the next word.
+    opening: Option<char>,
+    /// Where the last line of the text begins, and its number.
     line: usize,
+    number: usize,
     /// Where the open link leads, and where its text began.
     link: Option<(Zeroizing<String>, usize)>,
 }
@@ -190,7 +192,8 @@ impl<'a> Walk<'a> {
         let style = *self.styles.entry(given.style).or_insert_with(|| style::of(given.style));
         if style.hidden
             || is_unseen(element, &given)
-            || self.sheet.hides(element.name().trim_start_matches("x-"), element.classes(), element.id())
+            || (!style.shown
+                && self.sheet.hides(element.name().trim_start_matches("x-"), element.classes(), element.id()))
         {
             return false;
         }
@@ -212,12 +215,12 @@ impl<'a> Walk<'a> {
             }
             "blockquote" | "q" => {
                 frame.ends = Ends::Quote;
-                self.opening = true;
+                self.opening = Some('“');
             }
             // It is no digit of what it is written to: `482913 [1]`.
-            "sup" => {
+            "sup" | "sub" => {
                 frame.ends = Ends::Note;
-                self.text.push_str(" [");
+                self.opening = Some('[');
             }
             _ => {}
         }
@@ -245,7 +248,7 @@ impl<'a> Walk<'a> {
         match frame.ends {
             Ends::Nothing => {}
             Ends::Link => self.end_link(),
-            Ends::Quote if std::mem::take(&mut self.opening) => {}
+            Ends::Quote | Ends::Note if self.opening.take().is_some() => {}
             Ends::Quote => self.text.push('”'),
             Ends::Note => self.text.push(']'),
         }
@@ -261,7 +264,7 @@ impl<'a> Walk<'a> {
     fn end_link(&mut self) {
         if let Some((href, start)) = self.link.take() {
             let shown = Zeroizing::new(self.text.get(start..).unwrap_or_default().trim().to_owned());
-            self.links.push(Link { href, shown });
+            self.links.push((self.number, Link { href, shown }));
         }
     }
 
@@ -276,8 +279,11 @@ impl<'a> Walk<'a> {
         }
         for word in text.split(space).filter(|word| !word.is_empty()) {
             self.set_off();
-            if std::mem::take(&mut self.opening) {
-                self.text.push('“');
+            match self.opening.take() {
+                // The mark of a footnote is part of no word.
+                Some(mark @ '[') => self.text.extend([' ', mark]),
+                Some(mark) => self.text.push(mark),
+                None => {}
             }
             self.text.push_str(word);
             self.pending = Break::Space;
@@ -296,6 +302,7 @@ impl<'a> Walk<'a> {
             Break::Line => {
                 self.text.push('\n');
                 self.line = self.text.len();
+                self.number += 1;
             }
         }
         self.pending = Break::None;
@@ -426,6 +433,7 @@ mod tests {
             "<style>.pre, td { display: none !important }</style><p class=\"big pre\">111222</p>",
             "<style>a, p.pre { display : none ; }</style><p class=pre>111222</p>",
             "<style>#pre{display:none}</style><b id=pre>111222</b>",
+            "<style>@import url(x); /* a { */ #pre{display:none}</style><b id=pre>111222</b>",
             "<style>b#pre{display:none}</style><b id=pre>111222</b>",
             "<b style='display:none'>111222</b>",
             "<img alt=\"111222\">",
@@ -447,6 +455,8 @@ mod tests {
             "<div style=\"max-height:0\">482913</div>",
             "<style>@media print { .x { display:none } }</style><p class=x>482913</p>",
             "<style>td.x, .x p { display:none }</style><p class=x>482913</p>",
+            "<style>#x{display:none}</style><p id=x style='display:block'>482913</p>",
+            "482<sup></sup>913",
             "&#52;&#56;&#50;&#57;&#49;&#x33;",
             "<span>4</span><span>8</span><span>2</span><b>9</b><i>1</i>3",
             "<p>482913",
@@ -479,7 +489,7 @@ mod tests {
     fn a_link_is_kept_with_what_it_shows() {
         let visible = visible("<p>or <a href=\"https://acme.example/magic?t=1&amp;u=2\">Sign <b>in</b></a></p><a href=x style=\"display:none\">no</a>").unwrap();
         let links: Vec<_> =
-            visible.links.iter().map(|link| (link.href.as_str(), link.shown.as_str())).collect();
+            visible.links.iter().map(|(_, link)| (link.href.as_str(), link.shown.as_str())).collect();
         assert_eq!(links, [("https://acme.example/magic?t=1&u=2", "Sign in")]);
     }
 

@@ -82,8 +82,13 @@ fn read(leaves: &[&MessagePart<'_>], below: Below) -> Result<Reading, MailError>
         let text = recovered.as_ref().map_or(part.text_contents().unwrap_or_default(), |text| text.as_str());
         if kind(part) == Some(Kind::Html) {
             let visible = html::visible(text).ok_or(MailError::TooLarge)?;
-            reading.text.push_str(below.own(&visible.text));
-            reading.links.extend(visible.links);
+            let own = below.own(&visible.text);
+            // A link of what is dropped is as old as that.
+            let lines = if own.len() < visible.text.len() { own.lines().count() } else { usize::MAX };
+            reading
+                .links
+                .extend(visible.links.into_iter().filter(|(line, _)| *line < lines).map(|(_, link)| link));
+            reading.text.push_str(own);
         } else {
             reading.text.push_str(&quote::without_quotes(below.own(&unflowed(part, text))));
         }

@@ -32,10 +32,12 @@ impl Below {
     ///
     /// A text that begins with such a line is a forwarded mail, and the mail is all that it says: it stays.
     pub(super) fn own(self, text: &str) -> &str {
-        let replies = REPLY.find_iter(text).map(|found| found.start());
-        let headers = HEADER.find_iter(text).map(|found| found.start()).filter(|_| self == Self::Answered);
-        let above = |at: usize| text.get(..at).filter(|own| says_something(own));
-        replies.chain(headers).filter_map(above).min_by_key(|own| own.len()).unwrap_or(text)
+        // What is before this says nothing of its own.
+        let said = said_until(text);
+        let first = |regex: &Regex| regex.find_iter(text).map(|found| found.start()).find(|at| *at >= said);
+        let header = if self == Self::Answered { first(&HEADER) } else { None };
+        let end = first(&REPLY).into_iter().chain(header).min();
+        end.and_then(|end| text.get(..end)).unwrap_or(text)
     }
 }
 
@@ -49,8 +51,16 @@ pub(super) fn without_quotes(own: &str) -> Zeroizing<String> {
     kept
 }
 
-fn says_something(text: &str) -> bool {
-    text.lines().any(|line| !is_quoted(line) && line.contains(char::is_alphanumeric))
+/// Where the first line ends that says something and is no quote.
+fn said_until(text: &str) -> usize {
+    let mut end = 0;
+    for line in text.split_inclusive('\n') {
+        end += line.len();
+        if !is_quoted(line) && line.contains(char::is_alphanumeric) {
+            break;
+        }
+    }
+    end
 }
 
 /// Whether a line is of another mail; in `>>> 482913 <<<` it is only set off.
@@ -80,7 +90,10 @@ static REPLY: LazyLock<Regex> = LazyLock::new(|| {
 static HEADER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?imx)
-        ^[\ \t]*(?:from|von|de|da|van|fr[åa]n|fra|l[äa]hett[äa]j[äa]|od|feladó|kimden|από|от|від|差出人|发件人|寄件者|보낸\ 사람)[^\S\n]?[:：][^\n]{0,300}\n[\ \t]*(?:sent|date|gesendet|datum|envoy[ée](?:\ le)?|enviad[oa](?:\ el|\ em)?|inviato|verzonden|skickat|sendt|l[äa]hetetty|wys[łl]ano|odesl[áa]no|odoslan[ée]|elküldve|trimis|g[öo]nderildi|g[öo]nderme\ tarihi|στάλθηκε|отправлено|надіслано|送信日時|发送时间|寄件日期|보낸\ 날짜|to|an|[àa]|para|til|till)[^\S\n]?[:：]
+        ^[\ \t]*(?:from|von|de|da|van|fr[åa]n|fra|l[äa]hett[äa]j[äa]|od|feladó|kimden|από|от|від|差出人|发件人|寄件者|보낸\ 사람)[^\S\n]?[:：](?:
+            [^\n]{0,300}\n[\ \t]*(?:sent|gesendet|envoy[ée](?:\ le)?|enviad[oa](?:\ el|\ em)?|inviato|verzonden|skickat|l[äa]hetetty|wys[łl]ano|odesl[áa]no|odoslan[ée]|elküldve|trimis|g[öo]nderildi|g[öo]nderme\ tarihi|στάλθηκε|отправлено|надіслано|送信日時|发送时间|寄件日期|보낸\ 날짜)
+            | [^\n]{0,200}@[^\n]{0,100}\n[\ \t]*(?:date|datum|data|fecha|dato|sendt|to|an|[àa]|para|til|till)
+        )[^\S\n]?[:：]
         ",
     )
     .expect("a regular expression")
@@ -107,8 +120,9 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_that_only_forwards_is_its_text() {
+    fn what_a_mail_forwards_or_tells_of_a_parcel_is_its_text() {
         for (subject, text) in [
+            ("Your parcel", "It is waiting.\nFrom: Acme\nTo: Anna\n\nYour pickup code is 482913.\n"),
             ("Your code", "-----Original Message-----\nFrom: Acme\n\nYour code is 482913.\n"),
             ("Fwd: Your code", "For you.\n\nFrom: Acme\nSent: Monday\n\nYour code is 482913.\n"),
         ] {

@@ -28,6 +28,8 @@ pub(super) struct Style {
     pub(super) colour: Option<Colour>,
     /// What is behind the text.
     pub(super) background: Background,
+    /// The element is shown, whatever a style sheet says.
+    pub(super) shown: bool,
     /// The element is laid out beside its neighbours, whatever its name says.
     pub(super) beside: bool,
 }
@@ -43,6 +45,7 @@ pub(super) fn of(declarations: &str) -> Style {
         match name.trim().to_ascii_lowercase().as_str() {
             "display" => {
                 style.hidden |= value == "none";
+                style.shown = value != "none";
                 style.beside = matches!(
                     value,
                     "inline" | "inline-block" | "table-cell" | "inline-table" | "inline-flex"
@@ -89,8 +92,11 @@ enum Named {
 impl Sheet {
     /// Takes in a style sheet, rules for some media only left out.
     pub(super) fn extend(&mut self, sheet: &str) {
-        let mut rest = sheet;
+        let sheet = without_comments(sheet);
+        let mut rest = sheet.as_str();
         while let Some((selectors, after)) = rest.split_once('{') {
+            // `@import …;` and the like end before the next rule.
+            let selectors = selectors.rsplit(';').next().unwrap_or_default();
             if selectors.trim_start().starts_with('@') {
                 rest = after_block(after);
                 continue;
@@ -135,6 +141,14 @@ fn selector(selector: &str) -> Option<(Option<String>, Named)> {
     };
     let name = name.strip_prefix('*').unwrap_or(name);
     plain(name).then(|| ((!name.is_empty()).then(|| name.to_ascii_lowercase()), named))
+}
+
+/// A style sheet without what it says to its readers.
+fn without_comments(sheet: &str) -> String {
+    let mut parts = sheet.split("/*");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    plain.extend(parts.filter_map(|part| part.split_once("*/")).map(|(_, after)| after));
+    plain
 }
 
 /// What follows the block that `sheet` is in.
