@@ -23,11 +23,12 @@ fn codes_are_found_in_messages_around_the_world() {
         ("varied_blind_4.jsonl", 0.97, 0),
         ("varied_blind_5.jsonl", 0.97, 0),
         ("varied_blind_6.jsonl", 0.93, 0),
-        ("varied_blind_7.jsonl", 0.97, 2),
-        ("varied_blind_8.jsonl", 0.97, 4),
+        ("varied_blind_7.jsonl", 0.95, 2),
+        ("varied_blind_8.jsonl", 0.96, 4),
         ("varied_blind_9.jsonl", 0.99, 0),
+        ("varied_reviewed.jsonl", 0.99, 0),
         ("varied_eml", 0.98, 1),
-        ("varied_eml_2", 0.99, 1),
+        ("varied_eml_2", 0.98, 1),
         ("varied_eml_3", 0.99, 0),
     ] {
         let figures = measure(file);

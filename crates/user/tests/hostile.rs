@@ -243,6 +243,9 @@ fn a_text_of_any_kind_and_size_is_read_soon() {
         "[".repeat(500_000),
         "to 4829 send ".repeat(50_000),
         "https://".repeat(100_000),
+        "code 482913\n".to_owned() + &"otp banka ".repeat(20_000) + &"é ".repeat(40_000),
+        "code 482913 ".to_owned() + &"otherwise ".repeat(40_000),
+        "„Acme“ ".repeat(40_000) + "482913",
     ] {
         let started = now();
         let text = Text::with_subject(&text, &text);
@@ -276,6 +279,9 @@ fn a_mail_of_any_structure_and_size_is_read_or_refused_soon() {
         "Subject: ".to_owned() + &"=?utf-8?Q?=41?= ".repeat(100_000) + "\r\n\r\n",
         "\r\n".to_owned() + &"> ".repeat(100_000),
         "\r\n".to_owned() + &"On a wrote\n".repeat(20_000),
+        "\r\n".to_owned() + &"\n".repeat(60_000) + &"od: a@b\nto:\n".repeat(15_000),
+        "\r\n".to_owned() + &"-----Original Message-----\n".repeat(9_000),
+        html.to_owned() + "<style>" + &"/*".repeat(50_000) + &"@a;".repeat(30_000) + "</style>",
     ] {
         let raw = format!("From: a@acme.example\r\n{body}");
         let started = now();

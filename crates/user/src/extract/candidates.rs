@@ -174,16 +174,13 @@ fn behind_its_name<'a>(groups: &[&'a str]) -> Option<&'a str> {
     is_code.then_some(*code)
 }
 
-/// Whether digits are grouped as many group them: `48 291`, `482 9134`, `482 91 34`.
+/// Whether digits are grouped as many group them: `48 291`, `482 9134`.
 fn is_customary(groups: &[&str]) -> bool {
-    matches!(
-        groups.iter().map(|group| group.len()).collect::<Vec<_>>()[..],
-        [2 | 4, 3] | [3, 2 | 4] | [3, 2, 2]
-    )
+    matches!(groups.iter().map(|group| group.len()).collect::<Vec<_>>()[..], [2 | 4, 3] | [3, 2 | 4])
 }
 
-/// Whether digits are grouped in some other way, and end a line or a sentence, so that no number of a unit is among them:
-/// `code: 4829 13.`
+/// Whether digits are grouped in some other way, right behind a colon or on a line of their own, and end their sentence:
+/// `code: 4829 13.` Anywhere else they may be a telephone number, or the code and a number of something.
 fn is_all_that_is_said(text: &str, run: &[Token], groups: &[&str]) -> bool {
     let (Some(first), Some(last)) = (run.first(), run.last()) else { return false };
     let before = text.get(..first.start).unwrap_or_default();
@@ -193,10 +190,22 @@ fn is_all_that_is_said(text: &str, run: &[Token], groups: &[&str]) -> bool {
         || after
             .strip_prefix(['.', '!', ',', ';'])
             .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()));
-    let begins = before.ends_with([' ', '\n', ':', '*', '(']) || before.is_empty();
+    let is_announced = before.trim_end_matches([' ', '*']).ends_with([':', '=']) || is_line(text, run);
     let total: usize = groups.iter().map(|group| group.len()).sum();
     let is_even_enough = groups.iter().all(|group| (2..=4).contains(&group.len()));
-    begins && ends && is_even_enough && (2..=3).contains(&groups.len()) && (6..=8).contains(&total)
+    is_announced
+        && ends
+        && is_even_enough
+        && (2..=3).contains(&groups.len())
+        && (6..=8).contains(&total)
+        && !is_day(groups)
+}
+
+/// Whether groups are a day: `24 11 2026`.
+fn is_day(groups: &[&str]) -> bool {
+    let [day, month, year] = groups else { return false };
+    let up_to = |number: &str, most: u32| number.parse().is_ok_and(|number: u32| number <= most);
+    year.len() == 4 && matches!(year.get(..2), Some("19" | "20")) && up_to(day, 31) && up_to(month, 31)
 }
 
 /// Whether a token looks like half a code, as in `F4R9 T2LB`: a word does not.

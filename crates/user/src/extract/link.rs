@@ -51,7 +51,8 @@ pub fn link_purpose(text: &Text) -> Option<Purpose> {
     let written = text.readings().flat_map(|reading| URL.find_iter(reading)).map(|found| found.as_str());
     let written = written.filter(|href| signs_in(href, ""));
     let addresses = signing_in().map(|link| link.href.as_str()).chain(written).filter_map(|href| {
-        match (RESETS.is_match(href), CHANGES.is_match(href)) {
+        let named = CAMPAIGN.replace_all(href, "");
+        match (RESETS.is_match(&named), CHANGES.is_match(&named)) {
             (true, _) => Some(Purpose::Reset),
             (false, true) => Some(Purpose::Change),
             (false, false) => None,
@@ -103,13 +104,17 @@ fn host(href: &str) -> Option<&str> {
 
 /// As Supabase, Firebase, Auth0, Django and Rails call it, among others.
 static RESETS: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?i)reset|forgot|recover|lost-?_?pass|new-?_?pass|(?:set|change|edit|update)-?_?pass|passwords?/")
+    regex(
+        r"(?i)[/?&#=_.-](?:reset|forgot|recover|lost-?_?pass|new-?_?pass|(?:set|change|edit|update)-?_?pass|passwords?/)",
+    )
 });
 static CHANGES: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"(?i)(?:change|update|new)-?_?e?-?mail|e?-?mail-?_?(?:change|update)|change-?_?(?:phone|number)|(?:delete|close|deactivate|transfer)-?_?/?(?:my-?_?)?(?:account|user|profile)|account-?_?/?(?:delet|clos|transfer)",
+        r"(?i)[/?&#=_.-](?:(?:change|update|new)-?_?e?-?mail|e?-?mail-?_?(?:change|update)|change-?_?(?:phone|number)|(?:delete|close|deactivate|transfer)-?_?/?(?:my-?_?)?(?:account|user|profile)|account-?_?/?(?:delet|clos|transfer))",
     )
 });
+/// What tells the sender which of his mails was read.
+static CAMPAIGN: LazyLock<Regex> = LazyLock::new(|| regex(r"(?i)utm_[a-z]+=[^&#]*"));
 static URL: LazyLock<Regex> = LazyLock::new(|| regex(r#"https://[^\s<>"]+"#));
 static DOMAIN: LazyLock<Regex> =
     LazyLock::new(|| regex(r"(?i)(?:https?://|\b)((?:[a-z0-9-]+\.)+[a-z]{2,})(?:[/:?#\s]|$)"));
@@ -120,7 +125,7 @@ static PURPOSE: LazyLock<Regex> = LazyLock::new(|| {
 });
 static SECRET: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"[?&#][^=&#]+=[A-Za-z0-9._~%+-]{6,}|#[A-Za-z0-9._~%:+-]{12,}|/[A-Za-z0-9_~.-]*\d[A-Za-z0-9_~.-]{9,}|/[A-Za-z0-9_~.-]{10,}\d[A-Za-z0-9_~.-]*|/[A-Za-z0-9_-]{24,}",
+        r"[?&#][^=&#]+=[A-Za-z0-9._~%+-]{6,}|#[A-Za-z0-9._~%:+-]*\d[A-Za-z0-9._~%:+-]{9,}|/[A-Za-z0-9_~.-]*\d[A-Za-z0-9_~.-]{9,}|/[A-Za-z0-9_~.-]{10,}\d[A-Za-z0-9_~.-]*|/[A-Za-z0-9_-]{24,}",
     )
 });
 static ELSEWHERE: LazyLock<Regex> = LazyLock::new(|| {
@@ -176,6 +181,11 @@ mod tests {
                 Some(Purpose::Change),
             ),
             ("https://acme.example/auth/c?token=aa11bb22cc", "Reset your password", Some(Purpose::Reset)),
+            (
+                "https://acme.example/magic?t=aa11bb22cc33dd44&utm_campaign=email_updates&next=/presets/12",
+                "Sign in",
+                Some(Purpose::Login),
+            ),
             // What does not sign in is not taken, and says nothing.
             ("https://acme.example/reset-password", "Reset", None),
         ] {

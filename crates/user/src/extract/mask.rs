@@ -81,7 +81,7 @@ fn may_hold_a_code(line: &str) -> bool {
 }
 
 /// An amount of money, its currency first.
-const PRICE_BEFORE: &str = r"(?i)(?:[$€£¥₹₽₩₺₴฿₫₪]|\b(?:eur|usd|gbp|inr|rs|r\$|nt\$|chf|jpy|cny|rmb|aed|egp|sar|pln|sek|nok|dkk|czk|huf|try|rub|uah|vnd|idr|rp|thb|myr|rm|php|brl|mxn|ngn|kes|ksh|fcfa|xof|gel|amd|azn|kzt|byn|bgn|ron|ils|mad|twd|zar|kz|kr|tk|lv|cad|aud|nzd|sgd|hkd|btc)\b\.?|\bs/\.?)\s?\d[\d.,' ]*\d";
+const PRICE_BEFORE: &str = r"(?i)(?:[$€£¥₹₽₩₺₴฿₫₪]|\b(?:eur|usd|gbp|inr|rs|r\$|nt\$|chf|jpy|cny|rmb|aed|egp|sar|pln|sek|nok|dkk|czk|huf|try|rub|uah|vnd|idr|rp|thb|myr|rm|php|brl|mxn|ngn|kes|ksh|fcfa|xof|gel|amd|azn|kzt|byn|bgn|ron|ils|mad|twd|zar|cad|aud|nzd|sgd|hkd|btc)\b\.?|\bs/\.?)\s?\d[\d.,' ]*\d";
 /// An amount of money, its currency written to it: `NGN25,000.00`.
 const PRICE_GLUED: &str = r"\b(?:EUR|USD|GBP|INR|CHF|JPY|CNY|RMB|AED|EGP|SAR|PLN|SEK|NOK|DKK|CZK|HUF|TRY|RUB|UAH|VND|IDR|THB|MYR|RM|PHP|BRL|MXN|NGN|KES|KSH|GHS|TZS|UGX|RWF|ETB|PKR|BDT|LKR|NPR|XOF|XAF|GEL|AMD|AZN|KZT|BYN|BGN|RON|ILS|MAD|TND|DZD|TWD|ZAR|CAD|AUD|NZD|SGD|HKD|COP|CLP|PEN|ARS|Rs|Rp)\d[\d' ]*[.,][\d.,' ]*\d";
 /// An amount of money, its currency last.
@@ -90,7 +90,7 @@ const PRICE_AFTER: &str = r#"(?i)\b\d(?:[\d.,]*\d)?(?:[.,]-)?\s?(?:[$€£¥₹�
 /// An amount of money of a currency whose code is a word of some language, unless it stands in capitals (ISO 4217).
 const PRICE_IN_CAPITALS: &str = r"\b(?:TZS|UGX|RWF|ETB|PKR|BDT|LKR|NPR|MMK|LAK|KHR|KGS|UZS|TJS|AFN|IQD|JOD|KWD|BHD|OMR|QAR|LBP|MGA|MWK|ZMW|BWP|NAD|MZN|AOA|XAF|CDF|GHS|GMD|GNF|LYD|TND|DZD|RSD|MKD|BAM|MDL|ISK|GTQ|HNL|NIO|CRC|DOP|PYG|UYU|BOB|ARS|CLP|COP|PEN|RUR|USDT|BTC|ETH)\s?\d[\d.,' ]*\d|\b\d[\d.,' ]*\d\s?(?:TZS|UGX|RWF|ETB|PKR|BDT|LKR|NPR|MMK|KGS|UZS|GHS|RSD|MKD|BAM|MDL|ISK|RUR|USDT|BTC|ETH|ARS|CLP|COP|PEN)\b";
 /// An amount of money as it is written beside a script of its own, in the letters of a normalised text.
-const PRICE_IN_SCRIPT: &str = r"\bR\d[\d ]*[.,]\d\d\b|(?:টাকা|ரூ|రూ|रु|रू|રૂ|ರೂ|രൂ|රු|৳|ብር)\.?\s?\d[\d.,।' ]*\d|\d[\d.,]*\s?(?:[₴₼₾֏៛₭]|дeн|дин|PCД|гpн|pyб|лв|kип|ກີບ|روپے|روپیہ|រៀល|ကျပ်|₮|төг)";
+const PRICE_IN_SCRIPT: &str = r"(?i)\bR\d[\d ]*[.,]\d\d\b|(?:^|[^.\w])(?:kz|kr|tk|lv)\.?\s?\d[\d.,' ]*\d|(?:টাকা|ரூ|రూ|रु|रू|રૂ|ರೂ|രൂ|රු|৳|ብር)\.?\s?\d[\d.,।' ]*\d|\d[\d.,]*\s?(?:[₴₼₾֏៛₭]|дeн|дин|PCД|гpн|pyб|лв|кип|ກີບ|روپے|روپیہ|រៀល|ကျပ်|₮|төг)";
 
 static PRICES: LazyLock<Vec<Regex>> =
     LazyLock::new(|| compile(&[PRICE_BEFORE, PRICE_GLUED, PRICE_AFTER, PRICE_IN_CAPITALS, PRICE_IN_SCRIPT]));
@@ -110,8 +110,8 @@ static HARD: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"\b\d{2,6}[ -]?(?:[*xX•]{2,}[ -]?)+\d{0,6}\b",
         r"(?:[*•]+|\b[xX]{1,}|\.{2,}|…)[ -]?\d{2,6}\b",
         r"(?i)\b(?:ending|ends|endend|endet|terminad[ao]|terminée?|terminante|termina|eindigend)\s+(?:(?:in|with|on|by|auf|mit|par|en|con|em|com|op)\s+)?\d{2,6}\b",
-        // `4417 ile biten kart`, `4417 päättyvä`
-        r"(?i)\b\d{3,4}['’]?\s?(?:ile|ilə|la|le|로|से|で)?\s?(?:biten|bitən|sonlanan|päättyvä|päättyvään|végű|végződő|끝나는|समाप्त|終わる)",
+        // `4417 ile biten kart`, `4417 päättyvä`, in the letters of a normalised text.
+        r"(?i)\b\d{3,4}['’]?\s?(?:ile|la|le|로|से|で)?\s?(?:biten|sonlanan|paattyva|paattyvaan|vegu|vegzodo|끝나는|समाप्त|終わる)",
         // The name of an OpenPGP key.
         r"\b0x[0-9A-Fa-f]{4}(?: ?[0-9A-Fa-f]{4}){1,9}\b",
         r"[*#]\d+(?:\*\d+)*#|\b\d{3,6}\*\d",
@@ -243,6 +243,7 @@ mod tests {
             assert!(has_price(&crate::extract::normalise::normalise(text)), "{text}");
         }
         assert!(!has_price("ETBs are bought with code 482913"));
+        assert!(!has_price("code for egov.kz 482913"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ const ACCESS: [&str; 10] =
 /// How far words like `Wi-Fi` and `meeting ID` reach to what opens it, in bytes.
 const ELSEWHERE_REACH: usize = 120;
 
-/// How long a word is at most that ends in a full stop within a sentence, in bytes.
+/// How long a word is at most that ends in a full stop within a sentence, in letters.
 const ABBREVIATION_MAX: usize = 6;
 
 impl Context<'_> {
@@ -89,9 +89,12 @@ impl Context<'_> {
     /// Whether what is around the candidate advertises.
     fn advertises(&self, place: &Place<'_>, candidate: &Candidate) -> bool {
         let promotions = self.phrases.of(Meaning::Promo);
-        // A voucher is a word with a number: the whole message says whether it is one, unless it is called a one-time code.
-        let may_be_a_voucher = candidate.form != Form::Digits
-            && !self.phrases.of(Meaning::Strong).within(place.start, candidate.start);
+        // A voucher is a word with a number, and may be called a one-time code too: the whole message says whether it is one,
+        // unless that speaks of an account.
+        let any = |meaning: &Meaning| self.phrases.of(*meaning).any();
+        let is_for_account = self.phrases.of(Meaning::Strong).within(place.start, candidate.start)
+            && [Meaning::Login, Meaning::SignUp].iter().any(any);
+        let may_be_a_voucher = candidate.form != Form::Digits && !is_for_account;
         promotions.within(place.start, place.end) || (may_be_a_voucher && promotions.any())
     }
 
@@ -121,8 +124,14 @@ impl Context<'_> {
         if cited.starts_with('`') {
             return as_code(head) && words(cited) > 1 && tail.contains('`');
         }
-        let is_closed =
-            cited.contains(['”', '»']) || (cited.starts_with('"') && told.matches('"').count() % 2 == 1);
+        // In `„Acme“` and `»Acme«` what opens elsewhere closes.
+        let closes = |close: char, open: char| {
+            cited.starts_with(close) && told.matches(open).count() > told.matches(close).count()
+        };
+        let is_closed = cited.contains(['”', '»'])
+            || (cited.starts_with('"') && told.matches('"').count() % 2 == 1)
+            || closes('“', '„')
+            || closes('«', '»');
         let above = self.text.get(..candidate.start - head.len()).unwrap_or_default().trim_end();
         let above = above.rsplit('\n').next().unwrap_or_default();
         let told = if words(told) == 0 && above.ends_with(':') { above } else { told };
@@ -222,7 +231,7 @@ impl Context<'_> {
         }
         let gap = self.text.get(end..candidate.start).unwrap_or_default();
         // In `call your bank by telephone. 482913 confirms …` a sentence has ended; in `Ref. 482913` it has not.
-        if gap.starts_with(". ") && end - start > ABBREVIATION_MAX {
+        if gap.starts_with(". ") && !self.text.get(start..end).is_some_and(abbreviates) {
             return false;
         }
         if gap.len() > OTHER_REACH || gap.contains(|c: char| c.is_ascii_digit() || c == ',') {
@@ -288,6 +297,13 @@ fn is_chat_word(value: &str) -> bool {
     let small = value.bytes().skip(1).all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     let is_one_digit = value.bytes().filter(u8::is_ascii_digit).count() == 1;
     small && is_one_digit && value.ends_with(|c: char| c.is_ascii_alphabetic())
+}
+
+/// Whether a word may have a full stop within a sentence: `Ref. 482913`, `Rechnungsnr. 482913`.
+fn abbreviates(word: &str) -> bool {
+    let word = word.to_lowercase();
+    word.chars().count() <= ABBREVIATION_MAX
+        || ["nr", "no", "num", "tlf"].iter().any(|end| word.ends_with(end))
 }
 
 /// How many words a text has.

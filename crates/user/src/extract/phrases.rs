@@ -13,6 +13,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use unicode_normalization::char::is_combining_mark;
 use zeroize::Zeroizing;
 
+use super::mask::overlaps;
 use super::normalise::normalise;
 
 const TABLES: &str = include_str!("phrases.txt");
@@ -182,9 +183,10 @@ impl Phrases {
                 places.0.push(place);
             }
         }
-        let names = all.get_mut(Meaning::Name as usize).map(std::mem::take).unwrap_or_default();
+        let mut names = all.get_mut(Meaning::Name as usize).map(std::mem::take).unwrap_or_default();
+        names.part();
         for (places, (_, meaning)) in all.iter_mut().zip(SECTIONS) {
-            places.0.retain(|(start, end)| !names.iter().any(|(from, to)| from < *end && *start < to));
+            places.0.retain(|(start, end)| !overlaps(&names.0, *start, *end));
             // Of a verb it counts where it begins or ends, whatever it overlaps.
             if matches!(meaning, Meaning::With | Meaning::Is | Meaning::IsYour) {
                 places.0.sort_unstable();

@@ -6,7 +6,7 @@ use super::candidates::{self, Candidate};
 use super::mask::{Masks, has_price};
 use super::phrases::{Meaning, Phrases};
 use super::place::{Place, clause_end};
-use super::score::{Context, Score};
+use super::score::{Context, SHAPED, Score};
 use super::{Text, text, weigh};
 
 /// The gravest first: where a message speaks of two, the code may do the graver.
@@ -42,7 +42,8 @@ pub(super) fn gravest(purposes: impl Iterator<Item = Purpose>) -> Option<Purpose
 /// What one text says that its best candidate is for.
 pub(super) fn said(context: &Context<'_>, weighed: &[(Candidate, Score)]) -> Option<Purpose> {
     let (text, subject) = (context.text, context.subject);
-    let best = weighed.first().map(|(code, _)| code);
+    // A telephone number in the advice is none.
+    let best = weighed.first().filter(|(_, score)| score.points >= SHAPED).map(|(code, _)| code);
     let said = Said::of(context, best);
     let code = best.map(|code| Place::of(code, text, subject));
     let clause = code.and_then(|place| {

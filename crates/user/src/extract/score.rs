@@ -193,7 +193,8 @@ impl Context<'_> {
         prior(candidate, signs) + of_its_clause + of_its_name + of_its_place + of_its_use + more
     }
 
-    /// Whether the message has no word for a code, and speaks of nothing else that one enters: `Enter 482913 to continue.`
+    /// Whether the message has no word for a code, says what one is for, and speaks of nothing else that one enters:
+    /// `Enter 482913 to verify your phone.`
     fn is_all_there_is(&self, candidate: &Candidate, signs: &Signs) -> bool {
         const OTHERS: [Meaning; 4] =
             [Meaning::Promo, Meaning::Booking, Meaning::Elsewhere, Meaning::OtherCode];
@@ -205,6 +206,8 @@ impl Context<'_> {
             && groups.all(|group| Some(group) == first)
             && (6..=8).contains(&candidate.value.len())
             && signs.spoken == Spoken::Not
+            && (self.strong_anywhere(true))
+            && !self.text.get(candidate.end..).is_some_and(|after| after.starts_with(" as "))
             && !OTHERS.iter().any(|meaning| self.phrases.of(*meaning).any())
     }
 
