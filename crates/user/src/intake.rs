@@ -173,7 +173,7 @@ impl Intake {
         let verified = self.authenticator.verify(&raw, envelope, clock::now()).await;
         let message = match (verified, self.unverified) {
             (Ok(authentic), _) => message(source, sender, mail, authentic, received_at),
-            // What is proven to be old is no newer for being taken on its word.
+            // What is proven to be old is no newer for being taken on its word; of what is dated ahead, its word is as good.
             (Err(why), Unverified::Refuse) | (Err(why @ NotAuthentic::Stale), Unverified::Accept) => {
                 self.place().await?.hand_on(Received::Rejected(Rejected { sender, received_at, why }));
                 return Err(Refused::NotAuthentic(why));
@@ -257,8 +257,9 @@ fn message(
         sender,
         check,
         source,
-        // What was sent long ago is old, however late it comes; a time to come is none.
-        received_at: written_at.map_or(received_at, |written_at| written_at.min(received_at)),
+        // What was sent long ago is old, however late it comes; a time to come is none. A `Date` is cut to whole seconds.
+        received_at: written_at
+            .map_or(received_at, |written_at| written_at.after(Duration::from_millis(999)).min(received_at)),
         id: mail.id,
         text: if covers_subject { mail.text } else { mail.text.without_subject() },
     }

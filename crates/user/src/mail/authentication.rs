@@ -97,9 +97,12 @@ pub enum NotAuthentic {
     /// Neither is `Date` signed, nor does the signature give a time of its own.
     #[error("it does not say in a way that can be verified when it was written")]
     Undated,
-    /// It was written more than [`AGE_MAX`] before or after now.
+    /// It was written more than [`AGE_MAX`] ago.
     #[error("it was not written within the last hour")]
     Stale,
+    /// It is dated more than [`AGE_MAX`] ahead.
+    #[error("it is dated more than an hour ahead")]
+    Ahead,
     /// The DNS did not answer.
     #[error("the DNS does not answer what its sender's domain publishes")]
     NoAnswer,
@@ -172,7 +175,11 @@ impl Authenticator {
             }
         };
         match authentic.written_at {
-            Some(written_at) if written_at.distance(now) > AGE_MAX => Err(NotAuthentic::Stale),
+            Some(written_at) if now.since(written_at) > AGE_MAX => Err(NotAuthentic::Stale),
+            // What is the sender's own word makes nothing newer than it is.
+            Some(written_at) if written_at.since(now) > AGE_MAX && authentic.check != SenderCheck::Spf => {
+                Err(NotAuthentic::Ahead)
+            }
             Some(_) | None => Ok(authentic),
         }
     }
@@ -214,6 +221,9 @@ impl NotAuthentic {
         match self {
             Self::NoAnswer => format!(
                 "{mail} is refused for now, because the DNS does not answer; have the agent ask the service for a new one once this machine is online"
+            ),
+            Self::Ahead => format!(
+                "{mail} was refused, because it is dated more than an hour ahead: set this machine's clock, if that is wrong; otherwise copy the code out of the mail yourself: agent-otp capture {id}"
             ),
             Self::Stale | Self::Undated => format!(
                 "{mail} was refused, because it was not written within the last hour, or does not prove when; have the agent ask the service for a new one"
