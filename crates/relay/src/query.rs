@@ -20,7 +20,15 @@ impl Relay {
             return Err(Refusal::unknown());
         }
         let key = RequestKey { owner: caller.owner.clone(), agent, request };
-        let loaded = self.log.load(&key).await?;
+        let loaded = match self.log.load(&key).await {
+            Ok(loaded) => loaded,
+            // To the user's side it is none, as it is for `open`: whoever waited for it would wait with all the others.
+            Err(error @ StoreError::Damaged { .. }) if caller.role != Role::Agent => {
+                self.damaged.tell(&key, &error);
+                return Err(Refusal::unknown());
+            }
+            Err(error) => return Err(error.into()),
+        };
         if loaded.events.is_empty() {
             // A replica may be behind: only the leader's word is a reason to say that there is none.
             let is_current = self.log.is_current(&key, loaded.last()).await?;
