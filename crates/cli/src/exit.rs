@@ -75,7 +75,8 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         (Some(call), _) | (None, Some(VerifyError::Call(call))) => Some(of_call(call)),
         (None, Some(VerifyError::Roster(RosterError::Ahead(_)))) => Some(REFUSED),
         (None, Some(error)) if error.is_alarm() => Some(NOT_BELIEVED),
-        (None, Some(VerifyError::Roster(_) | VerifyError::Untrusted(_))) => Some(UNAVAILABLE),
+        (None, Some(VerifyError::Roster(_))) => Some(UNAVAILABLE),
+        (None, Some(VerifyError::Untrusted(_))) => Some(NOT_BELIEVED),
         (None, None) => None,
     }
 }

@@ -113,6 +113,7 @@ impl Newcomer<'_> {
         };
         let Err(error) = self.reveal(token, challenged, stop).await else { return Ok(()) };
         // The owner may have confirmed it, whatever went wrong since: the broker and the roster say how it ended.
+        print::say("asking the broker whether the owner has confirmed it");
         match self.standing().await {
             Ok(Standing::Member) => Ok(self.home.promote()?),
             Ok(Standing::Stranger) => {

@@ -23,7 +23,7 @@ enum Vault {
 }
 
 impl Streams {
-    /// The same for the streams.
+    /// What `provision` and a relay are told.
     #[must_use]
     pub fn settings(self) -> Settings {
         let vault = match self.vault {

@@ -336,7 +336,8 @@ impl Capturer {
                 ..
             })) => {
                 info!(%decision, "the request had ended");
-                self.sealer.end(&decision);
+                let sealer = self.sealer.clone();
+                self.beside.spawn_blocking(move || sealer.end(&decision));
             }
             // The decision stays spent: what could not be sealed or handed in once is not tried with another message.
             Err(failure) => {

@@ -99,13 +99,14 @@ impl Owner {
         ready: impl FnOnce(),
     ) -> Result<(), OwnerError> {
         let mut ready = Some(ready);
-        self.renew(clock::now())?;
+        let (_, latest) = self.latest()?;
+        self.renew_if_it_can(latest, clock::now())?;
         // The number of the last roster that the relay has for sure.
         let mut published = 0;
         loop {
             // By the clock and not by a long sleep: a machine that was suspended wakes with an old roster. Another program
             // of this owner may have signed one, and been broken off.
-            let Roster { number: latest, made_at, .. } = self.fresh(clock::now())?;
+            let Roster { number: latest, .. } = self.fresh(clock::now())?;
             if published < latest {
                 match self.publish(bus).await {
                     Ok(()) => {
@@ -120,10 +121,10 @@ impl Owner {
                     Err(error) => return Err(error),
                 }
             }
-            let has_failed = published < latest || is_due(made_at, clock::now());
+            let pause = if published < latest { AGAIN_AFTER } else { LOOK_EVERY };
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(if has_failed { AGAIN_AFTER } else { LOOK_EVERY }) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
@@ -174,9 +175,11 @@ impl Owner {
     /// renewed is waited out: a full disk for one.
     fn fresh(&self, now: Timestamp) -> Result<Roster, OwnerError> {
         let (_, latest) = self.latest()?;
-        if !is_due(latest.made_at, now) {
-            return Ok(latest);
-        }
+        if is_due(latest.made_at, now) { self.renew_if_it_can(latest, now) } else { Ok(latest) }
+    }
+
+    /// The roster that follows this one, or this one while it may be relied on and no other can be written.
+    fn renew_if_it_can(&self, latest: Roster, now: Timestamp) -> Result<Roster, OwnerError> {
         match self.renew(now) {
             Ok(()) => Ok(self.latest()?.1),
             Err(OwnerError::Keyring(error)) if now < latest.valid_until => {

@@ -190,7 +190,11 @@ impl Home {
 
     /// The same about one that lapses as soon as any may.
     pub(crate) fn briefly(&self) -> Said {
-        Said::new(self.roster_ref(), std::time::Duration::from_secs(1))
+        self.lasting(std::time::Duration::from_secs(1))
+    }
+
+    pub(crate) fn lasting(&self, ttl: std::time::Duration) -> Said {
+        Said::new(self.roster_ref(), ttl)
     }
 }
 

@@ -61,7 +61,10 @@ impl Wanted {
     /// The message that is to be fetched next, if there is one that is not too old by now.
     pub(super) fn next(&mut self, now: Timestamp) -> Option<Message> {
         self.0.retain(|message| now.since(message.received_at) < KEPT_FOR);
-        let messages = self.0.iter().enumerate().filter(|(_, message)| message.again_at <= now);
+        // What is further ahead than anything waits was noted before the clock was set back.
+        let may_be_tried =
+            |message: &Message| message.again_at <= now || message.again_at > now.after(AGAIN_AFTER.1);
+        let messages = self.0.iter().enumerate().filter(|(_, message)| may_be_tried(message));
         let (place, _) = messages.min_by_key(|(_, message)| (message.tries, message.octets / STEP_OCTETS))?;
         Some(self.0.remove(place))
     }
