@@ -74,7 +74,7 @@ pub(crate) enum Verb {
     /// Approves a request: the one code that it asks for will be released.
     ///
     /// The request is shown first, and exactly what was shown is approved. At a terminal it is asked whether to: nothing but
-    /// `yes` approves. Where stdin or stdout is none, whoever names the id is not asked.
+    /// `yes` approves. Where stdin or stderr is none, whoever names the id is not asked.
     Approve(Approve),
     /// Denies a request, or takes an approval back as long as the code was not consumed.
     Deny {

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent_otp_audit::{Entry, Filter, RequestHistory, RequestSummary, Trail};
-use agent_otp_domain::{OwnerId, Role, excerpt};
+use agent_otp_domain::{OwnerId, Role, compact, excerpt};
 use agent_otp_jetstream::{Connection, Replay, Who};
+use agent_otp_user::row;
 use anyhow::bail;
 
 use crate::args::Audit;
@@ -90,7 +91,7 @@ async fn list(trail: &mut Trail, filter: &Filter, limit: u32, as_json: bool) -> 
     }
     print::out(HEADING);
     for request in &requests {
-        print::out(&row(request));
+        print::out(&listed(request));
     }
     Ok(())
 }
@@ -98,7 +99,7 @@ async fn list(trail: &mut Trail, filter: &Filter, limit: u32, as_json: bool) -> 
 /// What stands above the rows of a list.
 const HEADING: &str = "request                               state      agent         sender                changed                   reason";
 
-fn row(request: &RequestSummary) -> String {
+fn listed(request: &RequestSummary) -> String {
     format!(
         "{:<36}  {:<9}  {:<12}  {:<20}  {:<24}  {}",
         request.request,
@@ -135,7 +136,7 @@ fn lines(history: &RequestHistory) -> Vec<String> {
     let head = [
         format!("Request   {}  ({})", summary.request, summary.state),
         format!("Agent     {}", summary.agent),
-        format!("It says   “{}”", summary.reason.as_deref().unwrap_or_default()),
+        row("It says   ", &format!("“{}”", compact(summary.reason.as_deref().unwrap_or_default()))),
         format!("Sender    {}", summary.sender.as_deref().unwrap_or_default()),
     ];
     let proof = format!("Proof     {}", excerpt(&summary.verification));
@@ -199,7 +200,7 @@ mod tests {
     #[test]
     fn a_request_is_shown_in_a_list_and_with_everything_that_happened_to_it() {
         let history = RequestHistory { summary: summary(), events: vec![captured(), unreadable()] };
-        let list = [HEADING.to_owned(), row(&summary())].join("\n");
+        let list = [HEADING.to_owned(), listed(&summary())].join("\n");
         insta::assert_snapshot!([list, lines(&history).join("\n")].join("\n\n"), @r"
         request                               state      agent         sender                changed                   reason
         019c13ec-9e00-7707-8707-070707070707  captured   shopper       github.com            2026-01-31T12:00:20.000Z  sign in to GitHub

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use agent_otp_domain::{MemberId, RequestId, Role, visible};
 use agent_otp_jetstream::{Login, clock};
 use agent_otp_trust::VerifiedRequest;
-use agent_otp_user::{Approver, ApproverError, Notices, View};
+use agent_otp_user::{Approver, ApproverError, Notices, View, advice};
 use anyhow::{Context as _, bail};
 
 use crate::args::Approve;
@@ -33,7 +33,7 @@ pub(crate) async fn pending(place: &Place, by: &As, as_json: bool) -> anyhow::Re
     });
     for (id, notice) in Notices::open(place.notices()).outlasting(clock::now()) {
         if open.iter().all(|request| request.key.request != id) {
-            print::out(&format!("\nNotice about {id}: {}", visible(&notice.text)));
+            print::out(&format!("\n{}", advice(&format!("Notice about {id}: "), &visible(&notice.text))));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -46,7 +46,7 @@ pub(crate) async fn approve(place: &Place, asked: Approve) -> anyhow::Result<Exi
         print::out(&format!("{id} was approved before"));
         return Ok(ExitCode::SUCCESS);
     }
-    let is_asked = !asked.yes && hidden::is_terminal() && io::stdout().is_terminal();
+    let is_asked = !asked.yes && hidden::is_terminal() && io::stderr().is_terminal();
     if is_asked && !confirm::approves().await? {
         bail!("not approved: nothing but yes approves; to deny it: {} deny {id}", place.typed());
     }

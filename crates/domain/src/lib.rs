@@ -31,7 +31,7 @@ pub use digest::{Digest, DigestError};
 pub use event::{Event, EventType, Recorded, Version};
 pub use filter::{Channel, Channels, ContentPattern, Filter, FilterError, Purpose, Wanted};
 pub use id::{Actor, EventId, IdError, KeyId, MemberId, OwnerId, RequestId, RequestKey, Role, UserId};
-pub use reason::{Reason, ReasonError, excerpt, visible};
+pub use reason::{Reason, ReasonError, compact, excerpt, visible};
 pub use request::{Approval, Asked, Capture, End, Open, State};
 pub use secret::{Code, NoCode, SealedCode};
 pub use sender::{

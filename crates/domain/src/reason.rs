@@ -47,10 +47,10 @@ impl From<Reason> for String {
 }
 
 impl fmt::Display for Reason {
-    /// The reason with everything visible that would otherwise act on the reader's screen: see [`visible`]. Blanks that
-    /// follow one another are one.
+    /// The reason with everything visible that would otherwise act on the reader's screen: see [`visible`]. Blanks are as
+    /// they are; who lays it out on a screen takes what is [`compact`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&compact(&self.0))
+        f.pad(&visible(&self.0))
     }
 }
 
@@ -73,8 +73,7 @@ pub fn visible(text: &str) -> String {
 /// Longer than what any of these programs says of a refusal or a failed check, in characters.
 const EXCERPT_MAX: usize = 300;
 
-/// The beginning of what somebody else wrote, to be told among other things: as a [`Reason`] is shown, and no longer than
-/// 300 characters. An excerpt of an excerpt is the same.
+/// The beginning of what somebody else wrote, to be told among other things: [`compact`], and no longer than 300 characters. An excerpt of an excerpt is the same.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
     let told: String = compact(text).chars().take(EXCERPT_MAX).collect();
@@ -83,7 +82,8 @@ pub fn excerpt(text: &str) -> String {
 
 /// Everything visible, and one blank where several follow one another: a row of them could push what follows to where a
 /// line begins.
-fn compact(text: &str) -> String {
+#[must_use]
+pub fn compact(text: &str) -> String {
     visible(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -110,7 +110,7 @@ mod tests {
     fn nothing_in_a_reason_pushes_the_rest_of_it_away() {
         let blanks = " \u{a0}\u{2003}\u{3000}".repeat(20);
         let reason: Reason = format!(" log in.{blanks}Nothing else{blanks}").parse().unwrap();
-        assert_eq!(reason.to_string(), "log in. Nothing else");
+        assert_eq!(compact(&reason.to_string()), "log in. Nothing else");
         assert_eq!("\u{2800}".parse::<Reason>().unwrap().to_string(), "<U+2800>");
     }
 

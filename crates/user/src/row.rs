@@ -18,6 +18,22 @@ pub fn row(label: &str, value: &str) -> String {
     row.told
 }
 
+/// The label and what is to be told beside it. The command that it ends with has a line of its own, so that it can be copied
+/// whole.
+#[must_use]
+pub fn advice(label: &str, text: &str) -> String {
+    let Some((told, command)) = text
+        .rsplit_once(": agent-otp ")
+        .filter(|(_, command)| command.split(' ').count() <= 2 && command.len() < COLUMNS - INDENT)
+    else {
+        return row(label, text);
+    };
+    format!("{}\n{:INDENT$}agent-otp {command}", row(label, &format!("{told}:")), "")
+}
+
+/// How far in such a command begins, in columns.
+const INDENT: usize = 10;
+
 /// What is told so far, and the columns where its value begins and where it ends.
 struct Row {
     told: String,

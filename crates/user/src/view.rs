@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use agent_otp_domain::{RequestId, Services, Timestamp, Wanted, visible};
+use agent_otp_domain::{RequestId, Services, Timestamp, Wanted, compact, visible};
 use agent_otp_trust::VerifiedRequest;
 use serde::Serialize;
 
 use crate::notices::Notices;
-use crate::row::row;
+use crate::row::{advice, row};
 
 /// A request as the user sees it before deciding.
 #[derive(Debug, Clone, Serialize)]
@@ -64,7 +64,7 @@ impl View {
             state,
             agent: request.key.agent.to_string(),
             key: asked.heading.signer.to_string(),
-            reason: asked.reason.to_string(),
+            reason: compact(&asked.reason.to_string()),
             sender: visible(&filter.sender.to_string()),
             service: None,
             warning: None,
@@ -132,7 +132,7 @@ impl fmt::Display for View {
         let (minutes, seconds) = (self.seconds_left / 60, self.seconds_left % 60);
         write!(f, "Left      {minutes} min {seconds:02} s")?;
         if let Some(notice) = &self.notice {
-            write!(f, "\nNotice    {notice}")?;
+            write!(f, "\n{}", advice("Notice    ", notice))?;
         }
         Ok(())
     }

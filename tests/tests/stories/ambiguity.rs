@@ -59,7 +59,10 @@ async fn two_codes_in_one_mail_are_no_code() {
     assert!(notice.contains("more than one code fits"), "{notice}");
     assert_eq!(place.history(&asked.id).await, strings(["requested", "approved"]));
     let shown = place.agent_otp(&["pending"]).await.well().stdout;
-    assert!(shown.contains(&format!("Notice    {notice}")), "{shown}");
+    // The command is on a line of its own, as it is typed.
+    assert!(shown.contains(&format!("\n          agent-otp capture {}\n", asked.id)), "{shown}");
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+    assert!(words(&shown).contains(&words(&format!("Notice {notice}"))), "{shown}");
     for secret in ["482913", "550127"] {
         assert!(!shown.contains(secret), "{shown}");
     }

@@ -48,8 +48,8 @@ impl Question {
                 "a message fits this request and another one{choices}, so neither gets it; deny the other, and this one gets it"
             ),
             Doubt::Codes => format!(
-                "more than one code fits this request{choices}, so none is released; hand in the right one: \
-                 agent-otp capture {id}; or deny it, and have the agent ask again"
+                "more than one code fits this request{choices}, so none is released; deny it and have the agent \
+                 ask again, or hand in the right one: agent-otp capture {id}"
             ),
             Doubt::Copy => {
                 "the code that fits this request was released before, so it is not released again; have the agent ask the service for a new one"

@@ -289,11 +289,11 @@ fn what_the_user_is_asked_names_what_there_is_to_choose_from_and_no_code() {
     };
     let mut one_message = desk([approved(1)]);
     one_message.receive(mail(TWO_CODES));
-    insta::assert_snapshot!(advice(&mut one_message), @"more than one code fits this request (4•••13, 5•••92), so none is released; hand in the right one: agent-otp capture 01a0c450-6c00-7101-8101-010101010101; or deny it, and have the agent ask again");
+    insta::assert_snapshot!(advice(&mut one_message), @"more than one code fits this request (4•••13, 5•••92), so none is released; deny it and have the agent ask again, or hand in the right one: agent-otp capture 01a0c450-6c00-7101-8101-010101010101");
     let mut two_messages = desk([approved(1)]);
     two_messages.receive(mail(CODE));
     two_messages.receive(mail(OTHER));
-    insta::assert_snapshot!(advice(&mut two_messages), @"more than one code fits this request (4•••13, 5•••92), so none is released; hand in the right one: agent-otp capture 01a0c450-6c00-7101-8101-010101010101; or deny it, and have the agent ask again");
+    insta::assert_snapshot!(advice(&mut two_messages), @"more than one code fits this request (4•••13, 5•••92), so none is released; deny it and have the agent ask again, or hand in the right one: agent-otp capture 01a0c450-6c00-7101-8101-010101010101");
     let mut two_requests = desk([approved(1), approved(2)]);
     two_requests.receive(mail(CODE));
     insta::assert_snapshot!(advice(&mut two_requests), @r"
