@@ -158,6 +158,7 @@ impl Desk {
             self.touched.insert(request.key.clone());
             self.new_requests.insert(request.key.clone());
             let (expires_at, is_open) = (request.request.expires_at, is_open(&request));
+            self.messages.others_are_named();
             if let Some(known) = self.requests.get(&request.key) {
                 self.open_by_sender.remove(&known.request.filter.sender, &request.key);
             }
@@ -249,6 +250,7 @@ impl Desk {
                 self.answered_by_sender.remove(&request.request.filter.sender, &key);
             }
         }
+        self.messages.others_are_named();
         for (key, request) in self.requests.iter().filter(|(key, _)| is_over(key)) {
             self.open_by_sender.remove(&request.request.filter.sender, key);
         }

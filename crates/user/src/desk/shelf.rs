@@ -28,6 +28,8 @@ pub(super) struct Shelf {
     received: Number,
     bytes: usize,
     dropped: u64,
+    /// Whether what is known of each message's sender holds: whom open requests name changes.
+    are_known: bool,
 }
 
 /// A message, and what it is to each request that it lays claim to.
@@ -39,13 +41,15 @@ pub(super) struct Kept {
     pub(super) fits: BTreeMap<RequestKey, Fit>,
     /// The requests that it fitted at the same time as another.
     pub(super) contested: BTreeSet<RequestKey>,
+    /// Whether an open request names its sender.
+    is_named: bool,
     findings: OnceCell<Findings>,
 }
 
 impl Kept {
     fn new(message: Message) -> Self {
         let (fits, contested) = (BTreeMap::new(), BTreeSet::new());
-        Self { message, came_at: None, fits, contested, findings: OnceCell::new() }
+        Self { message, came_at: None, fits, contested, is_named: false, findings: OnceCell::new() }
     }
 
     /// What the message holds: worked out when the first request asks that it may answer, and never again.
@@ -67,9 +71,13 @@ impl Shelf {
     pub(super) fn put(&mut self, message: Message, is_named: impl Fn(&Sender) -> bool) -> Number {
         self.received = self.received.saturating_add(1);
         self.bytes = self.bytes.saturating_add(message.text.bytes());
-        self.messages.insert(self.received, Kept::new(message));
+        let is_of_interest = is_named(&message.sender);
+        self.messages.insert(self.received, Kept { is_named: is_of_interest, ..Kept::new(message) });
         while self.messages.len() > KEPT_MAX || (self.bytes > KEPT_BYTES_MAX && self.messages.len() > 1) {
-            let Some(number) = self.least_wanted(&is_named) else { break };
+            if !std::mem::replace(&mut self.are_known, true) {
+                self.messages.values_mut().for_each(|kept| kept.is_named = is_named(&kept.message.sender));
+            }
+            let Some(number) = self.least_wanted() else { break };
             drop(self.take(number));
             self.dropped = self.dropped.saturating_add(1);
             if self.dropped.is_power_of_two() {
@@ -81,12 +89,17 @@ impl Shelf {
 
     /// The oldest that no open request may wait for, be it the one that has just come; without one, the oldest other that
     /// fits nothing; and if each fits, the oldest other.
-    fn least_wanted(&self, is_named: impl Fn(&Sender) -> bool) -> Option<Number> {
+    fn least_wanted(&self) -> Option<Number> {
         let others = || self.messages.range(..self.received);
         let unfit = |(_, kept): &(&Number, &Kept)| kept.fits.is_empty();
-        let unnamed = self.messages.iter().filter(unfit).find(|(_, kept)| !is_named(&kept.message.sender));
+        let unnamed = self.messages.iter().filter(unfit).find(|(_, kept)| !kept.is_named);
         let found = unnamed.or_else(|| others().find(unfit)).or_else(|| others().next());
         found.map(|(number, _)| *number)
+    }
+
+    /// Takes it that open requests name other senders from now on.
+    pub(super) fn others_are_named(&mut self) {
+        self.are_known = false;
     }
 
     pub(super) fn get(&self, number: Number) -> Option<&Kept> {
