@@ -32,12 +32,18 @@ impl Below {
     ///
     /// A text that begins with such a line is a forwarded mail, and the mail is all that it says: it stays.
     pub(super) fn own(self, text: &str) -> &str {
+        let is_answered = self == Self::Answered;
+        let begins = |below: &str| REPLY.is_match(below) || (is_answered && HEADER.is_match(below));
         // What is before this says nothing of its own.
-        let said = said_until(text);
-        let first = |regex: &Regex| regex.find_iter(text).map(|found| found.start()).find(|at| *at >= said);
-        let header = if self == Self::Answered { first(&HEADER) } else { None };
-        let end = first(&REPLY).into_iter().chain(header).min();
-        end.and_then(|end| text.get(..end)).unwrap_or(text)
+        let mut end = said_until(text);
+        while let Some(below) = text.get(end..).filter(|below| !below.is_empty()) {
+            let line = below.split_inclusive('\n').next().unwrap_or_default();
+            if may_begin(line) && begins(below) {
+                return text.get(..end).unwrap_or(text);
+            }
+            end += line.len();
+        }
+        text
     }
 }
 
@@ -63,6 +69,18 @@ fn said_until(text: &str) -> usize {
     end
 }
 
+/// Whether a line may be the first of an earlier mail: the patterns cost too much to be tried at each.
+fn may_begin(line: &str) -> bool {
+    /// How those begin that do not end in a colon: `On Monday`, and the other ways to say so.
+    const DAYS: [&str; 13] =
+        ["on", "am", "le", "el", "il", "em", "op", "den", "dnia", "dne", "w", "pe", "la"];
+    let line = line.trim();
+    let first = line.split(char::is_whitespace).next().unwrap_or_default();
+    line.starts_with(['-', '_'])
+        || line.contains([':', '：'])
+        || DAYS.iter().any(|day| day.eq_ignore_ascii_case(first))
+}
+
 /// Whether a line is of another mail; in `>>> 482913 <<<` it is only set off.
 fn is_quoted(line: &str) -> bool {
     let line = line.trim();
@@ -74,7 +92,7 @@ fn is_quoted(line: &str) -> bool {
 static REPLY: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?imx)
-        ^[\ \t]*(?:
+        \A[\ \t]*(?:
             (?:on|am|le|el|il|em|op|den|dnia|dne|w\ dniu|pe|la)\b[^\n]{4,200}(?:\n[^\n]{0,200})?
             \b(?:wrote|schrieb|a\ [ée]crit|escribi[óo]|ha\ scritto|escreveu|schreef|skrev|kirjoitti|napisa[łl]\(?a?\)?|napsal\(?a?\)?|a\ scris)\b[^\n]{0,120}(?:\n[^\n]{0,120})?:[\ \t]*\r?$
             | [^\n]{0,200}(?:пишет|написал\(?а?\)?|のメッセージ|写道|寫道|님이\ 작성)[^\n]{0,40}[:：][\ \t]*\r?$
@@ -90,7 +108,7 @@ static REPLY: LazyLock<Regex> = LazyLock::new(|| {
 static HEADER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?imx)
-        ^[\ \t]*(?:from|von|de|da|van|fr[åa]n|fra|l[äa]hett[äa]j[äa]|od|feladó|kimden|από|от|від|差出人|发件人|寄件者|보낸\ 사람)[^\S\n]?[:：](?:
+        \A[\ \t]*(?:from|von|de|da|van|fr[åa]n|fra|l[äa]hett[äa]j[äa]|od|feladó|kimden|από|от|від|差出人|发件人|寄件者|보낸\ 사람)[^\S\n]?[:：](?:
             [^\n]{0,300}\n[\ \t]*(?:sent|gesendet|envoy[ée](?:\ le)?|enviad[oa](?:\ el|\ em)?|inviato|verzonden|skickat|l[äa]hetetty|wys[łl]ano|odesl[áa]no|odoslan[ée]|elküldve|trimis|g[öo]nderildi|g[öo]nderme\ tarihi|στάλθηκε|отправлено|надіслано|送信日時|发送时间|寄件日期|보낸\ 날짜)
             | [^\n]{0,200}@[^\n]{0,100}\n[\ \t]*(?:date|datum|data|fecha|dato|sendt|to|an|[àa]|para|til|till)
         )[^\S\n]?[:：]

@@ -1,6 +1,6 @@
 //! Whether an element's style hides what is in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A colour as red, green, blue.
 pub(super) type Colour = [u8; 3];
@@ -80,14 +80,13 @@ pub(super) fn of(declarations: &str) -> Style {
 
 /// What a style sheet hides, by the simplest of selectors: `.preheader`, `#trk`, `td.legacy`.
 #[derive(Default)]
-pub(super) struct Sheet(BTreeSet<(Option<String>, Named)>);
-
-/// The name by which a selector knows elements.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Named {
-    Class(String),
-    Id(String),
+pub(super) struct Sheet {
+    classes: BTreeMap<String, Elements>,
+    ids: BTreeMap<String, Elements>,
 }
+
+/// The names of the elements that a class or an id hides; without a name, all.
+type Elements = BTreeSet<Option<String>>;
 
 impl Sheet {
     /// Takes in a style sheet, rules for some media only left out.
@@ -103,9 +102,24 @@ impl Sheet {
             }
             let (declarations, after) = after.split_once('}').unwrap_or((after, ""));
             if of(declarations).hidden {
-                self.0.extend(selectors.split(',').filter_map(selector));
+                selectors.split(',').for_each(|selector| self.hide(selector.trim()));
             }
             rest = after;
+        }
+    }
+
+    /// Takes in a selector that is nothing but a class or an id, with or without an element's name before it.
+    fn hide(&mut self, selector: &str) {
+        let plain = |name: &str| name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+        let (known, parts) = match (selector.split_once('.'), selector.split_once('#')) {
+            (Some(parts), None) => (&mut self.classes, parts),
+            (None, Some(parts)) => (&mut self.ids, parts),
+            _ => return,
+        };
+        let (element, called) = (parts.0.trim_start_matches('*'), parts.1);
+        if plain(element) && plain(called) {
+            let element = (!element.is_empty()).then(|| element.to_ascii_lowercase());
+            known.entry(called.to_owned()).or_default().insert(element);
         }
     }
 
@@ -116,31 +130,12 @@ impl Sheet {
         mut classes: impl Iterator<Item = &'a str>,
         id: Option<&str>,
     ) -> bool {
-        let hides = |known: Named| {
-            let of_all = (None, known);
-            if self.0.contains(&of_all) {
-                return true;
-            }
-            self.0.contains(&(Some(name.to_owned()), of_all.1))
+        let holds = |elements: &Elements| {
+            elements.iter().any(|element| element.as_deref().is_none_or(|element| element == name))
         };
-        !self.0.is_empty()
-            && (classes.any(|class| hides(Named::Class(class.to_owned())))
-                || id.is_some_and(|id| hides(Named::Id(id.to_owned()))))
+        (!self.classes.is_empty() && classes.any(|class| self.classes.get(class).is_some_and(holds)))
+            || id.and_then(|id| self.ids.get(id)).is_some_and(holds)
     }
-}
-
-/// A selector that is nothing but a class or an id, with or without an element's name before it.
-fn selector(selector: &str) -> Option<(Option<String>, Named)> {
-    let selector = selector.trim();
-    let (name, called) = selector.split_at_checked(selector.find(['.', '#'])?)?;
-    let plain = |name: &str| name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
-    let named = match (called.strip_prefix('.'), called.strip_prefix('#')) {
-        (Some(class), _) if plain(class) => Named::Class(class.to_owned()),
-        (_, Some(id)) if plain(id) => Named::Id(id.to_owned()),
-        _ => return None,
-    };
-    let name = name.strip_prefix('*').unwrap_or(name);
-    plain(name).then(|| ((!name.is_empty()).then(|| name.to_ascii_lowercase()), named))
 }
 
 /// A style sheet without what it says to its readers.
