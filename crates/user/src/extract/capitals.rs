@@ -16,8 +16,7 @@ impl Context<'_> {
         // In `your OTP, CNIC or PIN` it is one of several things.
         let is_listed = place.before.trim_end().ends_with(',');
         let shouted = is_listed || shouts(next) || (signs.named != Named::Adjacent && shouts(last));
-        // In `your PASSWORD is 4829` the word announces, and is not announced.
-        // `JRKQWXTV is your code`
+        // In `your PASSWORD is 4829` the word announces, and is not announced; in `JRKQWXTV is your code` it is.
         let is_named = signs.is_your && value.len() >= 6 && !pronounceable(value);
         let announces =
             after.starts_with(':') || (!is_named && self.follows(Meaning::Is, after, place, candidate));

@@ -7,9 +7,10 @@ use regex::Regex;
 use zeroize::Zeroizing;
 
 use super::candidates::Candidate;
+use super::choice::release;
 use super::pattern::regex;
 use super::score::Score;
-use super::{Confidence, Extraction, release};
+use super::{Confidence, Extraction};
 
 /// An origin-bound one-time code: a last line `@acme.example #482913` (WICG, "Origin-bound one-time codes
 /// delivered via SMS").

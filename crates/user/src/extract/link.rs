@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use agent_otp_domain::{Code, Purpose, registrable_domain};
 use regex::Regex;
+use zeroize::Zeroizing;
 
 use super::pattern::regex;
 use super::purpose::{gravest, purpose};
@@ -51,7 +52,7 @@ pub fn link_purpose(text: &Text) -> Option<Purpose> {
     let written = text.readings().flat_map(|reading| URL.find_iter(reading)).map(|found| found.as_str());
     let written = written.filter(|href| signs_in(href, ""));
     let addresses = signing_in().map(|link| link.href.as_str()).chain(written).filter_map(|href| {
-        let named = CAMPAIGN.replace_all(href, "");
+        let named = Zeroizing::new(CAMPAIGN.replace_all(href, "").into_owned());
         match (RESETS.is_match(&named), CHANGES.is_match(&named)) {
             (true, _) => Some(Purpose::Reset),
             (false, true) => Some(Purpose::Change),
@@ -136,8 +137,6 @@ static ELSEWHERE: LazyLock<Regex> = LazyLock::new(|| {
 
 #[cfg(test)]
 mod tests {
-    use zeroize::Zeroizing;
-
     use super::*;
     use crate::extract::Link;
 

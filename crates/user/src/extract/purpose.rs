@@ -3,11 +3,12 @@
 use agent_otp_domain::Purpose;
 
 use super::candidates::{self, Candidate};
+use super::choice::weigh;
 use super::mask::{Masks, has_price};
 use super::phrases::{Meaning, Phrases};
 use super::place::{Place, clause_end};
 use super::score::{Context, SHAPED, Score};
-use super::{Text, text, weigh};
+use super::{Text, text};
 
 /// The gravest first: where a message speaks of two, the code may do the graver.
 const GRAVEST_FIRST: [(Meaning, Purpose); 6] = [

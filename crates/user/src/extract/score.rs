@@ -206,7 +206,7 @@ impl Context<'_> {
             && groups.all(|group| Some(group) == first)
             && (6..=8).contains(&candidate.value.len())
             && signs.spoken == Spoken::Not
-            && (self.strong_anywhere(true))
+            && self.strong_anywhere(true)
             && !self.text.get(candidate.end..).is_some_and(|after| after.starts_with(" as "))
             && !OTHERS.iter().any(|meaning| self.phrases.of(*meaning).any())
     }

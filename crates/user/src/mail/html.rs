@@ -1,5 +1,7 @@
 //! The visible text of an HTML mail, line by line as a reader sees it.
 
+mod element;
+
 use std::collections::BTreeMap;
 
 use scraper::Html;
@@ -8,6 +10,8 @@ use zeroize::Zeroizing;
 
 use super::style::{self, Background, Colour, Sheet, Style};
 use crate::extract::Link;
+
+use element::{Given, around, is_unseen, painted};
 
 /// The most tags, those that end an element included. Each tag may look through all that are open, so that the
 /// parser's time grows with their square.
@@ -132,38 +136,6 @@ struct Walk<'a> {
     number: usize,
     /// Where the open link leads, and where its text began.
     link: Option<(Zeroizing<String>, usize)>,
-}
-
-/// The attributes of an element that matter here, gathered once.
-#[derive(Default)]
-struct Given<'a> {
-    style: &'a str,
-    colour: Option<&'a str>,
-    background: Option<&'a str>,
-    href: Option<&'a str>,
-    kind: Option<&'a str>,
-    /// Whether an image, or a style sheet, may paint something behind it.
-    may_be_painted: bool,
-    is_hidden: bool,
-}
-
-impl<'a> Given<'a> {
-    fn to(element: &'a Element) -> Self {
-        let mut given = Self::default();
-        for (name, value) in element.attrs() {
-            match name {
-                "style" => given.style = value,
-                "color" => given.colour = Some(value),
-                "bgcolor" => given.background = Some(value),
-                "href" => given.href = Some(value),
-                "type" => given.kind = Some(value),
-                "background" | "class" | "id" => given.may_be_painted = true,
-                "hidden" => given.is_hidden = true,
-                _ => {}
-            }
-        }
-        given
-    }
 }
 
 impl<'a> Walk<'a> {
@@ -307,69 +279,6 @@ impl<'a> Walk<'a> {
         }
         self.pending = Break::None;
     }
-}
-
-/// How an element is set off from its neighbours.
-fn around(name: &str, beside: bool) -> Break {
-    match name {
-        "td" | "th" => Break::Cell,
-        "x-a" | "x-b" | "x-i" | "span" | "x-font" => {
-            if beside {
-                Break::Cell
-            } else {
-                Break::None
-            }
-        }
-        _ if beside => Break::Cell,
-        "address" | "article" | "aside" | "blockquote" | "br" | "center" | "dd" | "div" | "dl" | "dt"
-        | "fieldset" | "figcaption" | "figure" | "footer" | "form" | "h1" | "h2" | "h3" | "h4" | "h5"
-        | "h6" | "header" | "hr" | "li" | "main" | "nav" | "ol" | "p" | "pre" | "section" | "table"
-        | "tr" | "ul" | "tbody" | "thead" | "tfoot" | "caption" => Break::Line,
-        _ => Break::None,
-    }
-}
-
-/// What an element's style, its attributes, or perhaps its class paint behind its text.
-fn painted(given: &Given<'_>, style: &Style) -> Background {
-    let of_attribute = given.background.map_or(Background::Clear, style::background);
-    match (style.background, of_attribute) {
-        (Background::Clear, Background::Clear) if given.may_be_painted => Background::Unknown,
-        (Background::Clear, of_attribute) => of_attribute,
-        (of_style, _) => of_style,
-    }
-}
-
-/// Whether an element is not shown because of what it is, or quotes an earlier mail.
-fn is_unseen(element: &Element, given: &Given<'_>) -> bool {
-    let never = matches!(
-        element.name(),
-        "head"
-            | "title"
-            | "script"
-            | "style"
-            | "template"
-            | "noscript"
-            | "textarea"
-            | "select"
-            | "datalist"
-            | "iframe"
-            | "object"
-            | "embed"
-            | "svg"
-            | "math"
-            | "audio"
-            | "video"
-            | "canvas"
-            | "map"
-            | "noframes"
-            | "dialog"
-    );
-    let quote = element.classes().any(|class| {
-        matches!(class, "gmail_quote" | "yahoo_quoted" | "moz-cite-prefix" | "protonmail_quote")
-    }) || matches!(element.id(), Some("divRplyFwdMsg" | "appendonsend" | "OLK_SRC_BODY_SECTION"))
-        || (element.name() == "blockquote"
-            && given.kind.is_some_and(|cite| cite.eq_ignore_ascii_case("cite")));
-    never || quote || given.is_hidden
 }
 
 /// The mail's own style sheets.
