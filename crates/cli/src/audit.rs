@@ -10,7 +10,7 @@ use std::time::Duration;
 use agent_otp_audit::{Entry, Filter, RequestHistory, RequestSummary, Trail};
 use agent_otp_domain::{OwnerId, Role, compact, excerpt};
 use agent_otp_jetstream::{Connection, Replay, Who};
-use agent_otp_user::row;
+use agent_otp_user::{quoted, row};
 use anyhow::bail;
 
 use crate::args::Audit;
@@ -136,7 +136,7 @@ fn lines(history: &RequestHistory) -> Vec<String> {
     let head = [
         format!("Request   {}  ({})", summary.request, summary.state),
         format!("Agent     {}", summary.agent),
-        row("It says   ", &format!("“{}”", compact(summary.reason.as_deref().unwrap_or_default()))),
+        row("It says   ", &quoted(&compact(summary.reason.as_deref().unwrap_or_default()))),
         format!("Sender    {}", summary.sender.as_deref().unwrap_or_default()),
     ];
     let proof = format!("Proof     {}", excerpt(&summary.verification));

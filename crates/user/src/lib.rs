@@ -29,7 +29,7 @@ pub use notices::{Notice, Notices};
 pub use obstacle::Obstacle;
 pub use owner::{Owner, OwnerError, latest_roster, rosters};
 pub use paste::{Awaited, Found, Paste, PasteError, Unfit};
-pub use row::{advice, row};
+pub use row::{advice, quoted, row};
 pub use sealer::CaptureError;
 pub use spent::{Offer, Record, SpendError, Spent};
 pub use view::View;

@@ -18,6 +18,12 @@ pub fn row(label: &str, value: &str) -> String {
     row.told
 }
 
+/// Somebody's words in quotation marks: they end where the last one stands, and not where somebody puts one.
+#[must_use]
+pub fn quoted(words: &str) -> String {
+    format!("“{}”", words.replace(['“', '”'], "\""))
+}
+
 /// The label and what is to be told beside it. The command that it ends with has a line of its own, so that it can be copied
 /// whole.
 #[must_use]

@@ -7,7 +7,7 @@ use agent_otp_trust::VerifiedRequest;
 use serde::Serialize;
 
 use crate::notices::Notices;
-use crate::row::{advice, row};
+use crate::row::{advice, quoted, row};
 
 /// A request as the user sees it before deciding.
 #[derive(Debug, Clone, Serialize)]
@@ -110,10 +110,10 @@ impl View {
         )
     }
 
-    /// The agent's words in quotation marks: they end where the last one stands, and not where the agent puts one.
+    /// The agent's words in quotation marks.
     #[must_use]
     pub fn words(&self) -> String {
-        format!("“{}”", self.reason.replace(['“', '”'], "\""))
+        quoted(&self.reason)
     }
 }
 

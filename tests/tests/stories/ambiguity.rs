@@ -1,6 +1,6 @@
 //! Where it is not clear whose code it is, or which, nobody gets it and the user is asked.
 
-use agent_otp_tests::{Parties, Place, eventually, strings};
+use agent_otp_tests::{Asked, Parties, Place, eventually, strings};
 
 const FROM: &str = "noreply@github.com";
 
@@ -13,14 +13,7 @@ async fn a_mail_that_fits_two_requests_goes_to_neither_until_one_is_denied() {
         place.approve(id).await;
     }
     place.mail(FROM, "Your GitHub verification code is 482913.").await;
-    for id in [&first.id, &second.id] {
-        let notice = notice(&place, id).await;
-        assert!(notice.contains("deny the other"), "{notice}");
-        assert_eq!(place.history(id).await, strings(["requested", "approved"]));
-    }
-    place.deny(&first.id).await;
-    assert_eq!(first.ended().await.code, Some(10));
-    assert_eq!(second.ended().await.well().stdout, "482913\n");
+    neither_gets_it_until_one_is_denied(&place, &mut first, &mut second).await;
 }
 
 #[tokio::test]
@@ -36,16 +29,20 @@ async fn two_requests_that_the_users_side_learns_of_when_its_broker_is_back_are_
         }
         place.mail(FROM, "Your GitHub verification code is 482913.").await;
         parties.user.proxy.restore();
-        for id in [&first.id, &second.id] {
-            let notice = notice(&place, id).await;
-            assert!(notice.contains("deny the other"), "{notice}");
-            assert_eq!(place.history(id).await, strings(["requested", "approved"]));
-        }
-        place.deny(&first.id).await;
-        assert_eq!(first.ended().await.code, Some(10));
-        assert_eq!(second.ended().await.well().stdout, "482913\n");
+        neither_gets_it_until_one_is_denied(&place, &mut first, &mut second).await;
     };
     Box::pin(parties.run(story)).await;
+}
+
+async fn neither_gets_it_until_one_is_denied(place: &Place, first: &mut Asked, second: &mut Asked) {
+    for id in [&first.id, &second.id] {
+        let notice = notice(place, id).await;
+        assert!(notice.contains("deny the other"), "{notice}");
+        assert_eq!(place.history(id).await, strings(["requested", "approved"]));
+    }
+    place.deny(&first.id).await;
+    assert_eq!(first.ended().await.code, Some(10));
+    assert_eq!(second.ended().await.well().stdout, "482913\n");
 }
 
 #[tokio::test]
